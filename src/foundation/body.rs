@@ -1,0 +1,144 @@
+//! The body of every request and response that passes through or is made here.
+//!
+//! An enum instead of a boxed trait object: what passes through from a connection is not allocated anew.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// Why a body could not be read to its end.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body made elsewhere: a stream of our own, a body with a limit.
+pub type BoxedBody = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
+
+/// A streaming body, and what has to happen once it is over.
+pub struct Body {
+    kind: Kind,
+    sent: u64,
+    on_end: Option<Box<dyn BodyEnd>>,
+}
+
+enum Kind {
+    Empty,
+    Full(Bytes),
+    Incoming(Incoming),
+    Boxed(BoxedBody),
+}
+
+/// What is told how much of a body was sent, once, when the body is over or its connection is gone.
+pub trait BodyEnd: Send {
+    /// `bytes` of data were sent; `complete` says whether that was all of it.
+    fn ended(self: Box<Self>, bytes: u64, complete: bool);
+}
+
+impl Body {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self::of(Kind::Empty)
+    }
+
+    /// A body that is all there.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self::of(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
+    }
+
+    /// A body that arrives from a connection.
+    pub const fn incoming(body: Incoming) -> Self {
+        Self::of(Kind::Incoming(body))
+    }
+
+    /// A body made elsewhere.
+    pub const fn boxed(body: BoxedBody) -> Self {
+        Self::of(Kind::Boxed(body))
+    }
+
+    /// Tells `end` when this body is over.
+    #[must_use]
+    pub fn on_end(mut self, end: Box<dyn BodyEnd>) -> Self {
+        self.on_end = Some(end);
+        self
+    }
+
+    const fn of(kind: Kind) -> Self {
+        Self { kind, sent: 0, on_end: None }
+    }
+
+    fn finish(&mut self, complete: bool) {
+        if let Some(end) = self.on_end.take() {
+            end.ended(self.sent, complete);
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match &mut self.kind {
+            Kind::Empty => None,
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.kind = Kind::Empty;
+                Some(Ok(Frame::data(bytes)))
+            }
+            Kind::Incoming(body) => match Pin::new(body).poll_frame(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::from)),
+            },
+            Kind::Boxed(body) => match body.as_mut().poll_frame(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(frame) => frame,
+            },
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
+            }
+            Some(Err(_)) => self.finish(false),
+            None => self.finish(true),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Full(_) => false,
+            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Kind::Incoming(body) => body.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let complete = self.is_end_stream();
+        self.finish(complete);
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("sent", &self.sent).finish_non_exhaustive()
+    }
+}

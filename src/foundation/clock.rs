@@ -1,0 +1,96 @@
+//! The clock: the only place that asks the system for the time.
+//!
+//! Everything that depends on time takes a [`Clock`] or a [`Timestamp`], so that a test can move it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment, in whole seconds since 1970-01-01 00:00:00 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The moment that lies `seconds` after the epoch.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Whole seconds since the epoch.
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `span` later; it stops at the end of time instead of wrapping.
+    pub const fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span.as_secs()))
+    }
+
+    /// The moment `span` earlier; it stops at the epoch instead of wrapping.
+    pub const fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.as_secs()))
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Where the present moment comes from: the system, or a test's hand.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The system's clock.
+    pub const fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until [`Clock::advance`] moves it; its clones move with it.
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Source::Manual(Arc::new(AtomicU64::new(start.0))))
+    }
+
+    /// The present moment.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => {
+                Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+            }
+            Source::Manual(seconds) => Timestamp(seconds.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Moves a manual clock forward; the system's clock is not moved.
+    pub fn advance(&self, span: Duration) {
+        if let Source::Manual(seconds) = &self.0 {
+            seconds.fetch_add(span.as_secs(), Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_with_its_clones_and_never_wraps() {
+        let clock = Clock::manual(Timestamp::from_secs(10));
+        clock.clone().advance(Duration::from_secs(5));
+        assert_eq!(clock.now(), Timestamp::from_secs(15));
+        assert_eq!(Timestamp::from_secs(3).minus(Duration::from_secs(9)), Timestamp::from_secs(0));
+        assert_eq!(Timestamp::from_secs(3).since(Timestamp::from_secs(9)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,77 @@
+//! Who is at the other end of a connection, and which peers' forwarding headers are believed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+/// The other end of a connection that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Address and port; an IPv4 address in IPv6 form is folded to IPv4.
+    pub address: SocketAddr,
+}
+
+impl Peer {
+    /// The peer at `address`.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address: SocketAddr::new(fold(address.ip()), address.port()) }
+    }
+
+    /// The peer's address without its port.
+    pub const fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+}
+
+/// The networks whose `X-Forwarded-*`, `X-Original-*` and `Forwarded` headers are believed; none unless set.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Believes the peers of these networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether what `ip` says about others is believed.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let ip = fold(ip);
+        self.0.iter().any(|network| network.contains(&ip))
+    }
+
+    /// The address of the client: of the addresses in `forwarded_for` (left to right, as in
+    /// `X-Forwarded-For`) and the peer, the first from the right that is not a trusted proxy's.
+    pub fn client(&self, peer: IpAddr, forwarded_for: &[IpAddr]) -> IpAddr {
+        let peer = fold(peer);
+        if !self.contains(peer) {
+            return peer;
+        }
+        let untrusted = forwarded_for.iter().rev().map(|&ip| fold(ip)).find(|&ip| !self.contains(ip));
+        untrusted.or_else(|| forwarded_for.first().map(|&ip| fold(ip))).unwrap_or(peer)
+    }
+}
+
+/// SECURITY: `::ffff:10.0.0.1` and `10.0.0.1` are one host and must meet the same network rules.
+fn fold(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_the_first_untrusted_address_from_the_right() {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        for (peer, forwarded_for, client) in [
+            ("192.0.2.1", vec!["198.51.100.7"], "192.0.2.1"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            ("10.0.0.1", vec!["6.6.6.6", "198.51.100.7", "10.0.0.2"], "198.51.100.7"),
+            ("::ffff:10.0.0.1", vec!["198.51.100.7"], "198.51.100.7"),
+            ("10.0.0.1", vec!["::ffff:10.0.0.3"], "10.0.0.3"),
+        ] {
+            let list: Vec<IpAddr> = forwarded_for.iter().map(|ip| ip.parse().unwrap()).collect();
+            assert_eq!(trusted.client(peer.parse().unwrap(), &list).to_string(), client);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Floor 3: the relying party: OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0, OAuth 2.0.
+//!
+//! One file a message. Each message builds a request and reads a response as plain values; only
+//! `transport` opens sockets, and no file here asks for the time but through an argument.
+
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+use url::Url;
+
+use crate::foundation::secret::Secret;
+
+/// One provider, as the configuration describes it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The administrator's name for it.
+    pub name: String,
+    /// The issuer identifier, byte for byte as it must stand in `iss`.
+    pub issuer: String,
+    /// Whether the metadata is fetched from the issuer (OpenID Connect Discovery 1.0 section 4).
+    pub discovery: Discovery,
+    /// Endpoints set by hand; each wins over what discovery says.
+    pub endpoints: Endpoints,
+    /// Our identifier at the provider.
+    pub client_id: String,
+    /// Our secret at the provider; a public client has none.
+    pub client_secret: Option<Secret>,
+    /// How we authenticate at the token endpoint; left out, the best that the provider announces.
+    pub client_auth: Option<ClientAuth>,
+    /// Certificates trusted for calls to this provider besides the system's.
+    pub ca: Vec<CertificateDer<'static>>,
+    /// What is asked for; always with `openid`.
+    pub scopes: Vec<String>,
+    /// Whether the userinfo endpoint is asked.
+    pub userinfo: Userinfo,
+    /// The signature algorithms an ID token may have; left out, those that the provider announces.
+    pub id_token_algs: Option<Vec<Algorithm>>,
+    /// How far the provider's clock may be off; 60 s at most.
+    pub clock_skew: Duration,
+    /// The time limit of each call to the provider.
+    pub timeout: Duration,
+    /// `prompt` of the authorization request.
+    pub prompt: Option<String>,
+    /// `acr_values` of the authorization request.
+    pub acr_values: Option<String>,
+    /// `max_age` of the authorization request.
+    pub max_age: Option<Duration>,
+    /// `ui_locales` of the authorization request.
+    pub ui_locales: Option<String>,
+    /// `audience` of the authorization request.
+    pub audience: Option<String>,
+    /// Further parameters of the authorization request.
+    pub params: Vec<(String, String)>,
+    /// How sign-out at the provider is asked for.
+    pub logout: Logout,
+}
+
+/// Where the provider's metadata comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// `<issuer>/.well-known/openid-configuration`.
+    Fetch,
+    /// The endpoints set by hand, and nothing else.
+    ByHand,
+}
+
+/// The provider's endpoints that were set by hand.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// Where a person signs in.
+    pub authorization: Option<Url>,
+    /// Where a code is redeemed.
+    pub token: Option<Url>,
+    /// Where claims are asked for.
+    pub userinfo: Option<Url>,
+    /// Where the provider's keys are.
+    pub jwks: Option<Url>,
+    /// Where a person signs out.
+    pub end_session: Option<Url>,
+    /// Where a token's state is asked for.
+    pub introspection: Option<Url>,
+    /// Where a token is revoked.
+    pub revocation: Option<Url>,
+    /// Where a device asks for a code.
+    pub device_authorization: Option<Url>,
+}
+
+/// How a client proves itself at the token endpoint (OpenID Connect Core 1.0 section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// The secret in an `Authorization: Basic` header, form-urlencoded first (RFC 6749 section 2.3.1).
+    ClientSecretBasic,
+    /// The secret in the body.
+    ClientSecretPost,
+    /// A public client: no proof but PKCE.
+    None,
+}
+
+/// When the userinfo endpoint is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Userinfo {
+    /// When there is one.
+    Auto,
+    /// Always; a provider without one is an error.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The signature algorithms that an ID token may have (RFC 7518 section 3, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256
+    Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512
+    Rs512,
+    /// RSASSA-PSS with SHA-256
+    Ps256,
+    /// RSASSA-PSS with SHA-384
+    Ps384,
+    /// RSASSA-PSS with SHA-512
+    Ps512,
+    /// ECDSA on P-256 with SHA-256
+    Es256,
+    /// ECDSA on P-384 with SHA-384
+    Es384,
+    /// Ed25519
+    EdDsa,
+}
+
+/// How sign-out at the provider is asked for (OpenID Connect RP-Initiated Logout 1.0).
+#[derive(Clone, Debug)]
+pub struct Logout {
+    /// Whether the ID token goes along as `id_token_hint`.
+    pub id_token_hint: IdTokenHint,
+    /// The name of an extra parameter that carries the provider's session id (`sid`).
+    pub session_param: Option<String>,
+}
+
+/// Whether the ID token goes along when a person signs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdTokenHint {
+    /// It does: the provider knows whom it signs out and need not ask.
+    Send,
+    /// It does not.
+    Omit,
+}
