@@ -124,12 +124,10 @@ impl KeyRing {
         if version != VERSION {
             return None;
         }
-        self.keys()
-            .filter(|key| key.id == *id)
-            .find_map(|key| {
-                let payload = Payload { msg: ciphertext, aad: context };
-                key.cipher(purpose).decrypt(&Nonce::from(*nonce), payload).ok()
-            })
+        self.keys().filter(|key| key.id == *id).find_map(|key| {
+            let payload = Payload { msg: ciphertext, aad: context };
+            key.cipher(purpose).decrypt(&Nonce::from(*nonce), payload).ok()
+        })
     }
 
     /// Names under which `value` may stand in an index without being readable there, the sealing key's

@@ -1,5 +1,10 @@
 //! Floor 3: what operators see: logs, access lines, audit events, metrics.
 
+pub mod access;
+pub mod log;
+pub mod metrics;
+pub mod output;
+
 /// How the process tells what it does, as the configuration describes it.
 #[derive(Clone, Debug)]
 pub struct Settings {

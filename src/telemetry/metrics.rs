@@ -1,0 +1,275 @@
+//! The metrics table: everything `/metrics` shows, counted with atomics that were resolved at start.
+//!
+//! Names follow Prometheus' conventions; labels are the configuration's names, never anything a stranger
+//! sends.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What was decided about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// A public rule let it pass.
+    Public,
+    /// A signed-in person was let pass.
+    Admitted,
+    /// It needs a sign-in first.
+    SignIn,
+    /// The person may not enter.
+    Denied,
+    /// One of our own endpoints answered.
+    Endpoint,
+    /// It was refused for what it is: a bad target, an unknown host.
+    Refused,
+    /// It could not be decided or served: a store out of reach.
+    Failed,
+}
+
+impl Decision {
+    const ALL: [Self; 7] = [
+        Self::Public,
+        Self::Admitted,
+        Self::SignIn,
+        Self::Denied,
+        Self::Endpoint,
+        Self::Refused,
+        Self::Failed,
+    ];
+
+    /// The decision's name in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Admitted => "admitted",
+            Self::SignIn => "sign_in",
+            Self::Denied => "denied",
+            Self::Endpoint => "endpoint",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const BOUNDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0];
+const BOUNDS_US: [u128; 10] =
+    [1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 250_000, 1_000_000, 2_500_000, 10_000_000];
+
+/// The requests of one app, or of none.
+#[derive(Debug, Default)]
+pub struct AppMetrics {
+    requests: [[AtomicU64; CLASSES.len()]; Decision::ALL.len()],
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl AppMetrics {
+    /// Counts a request whose answer's head took `head`.
+    pub fn count(&self, decision: Decision, status: StatusCode, head: Duration) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(count) = self.requests.get(decision as usize).and_then(|classes| classes.get(class)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let us = head.as_micros();
+        let bucket = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS.len());
+        if let Some(count) = self.buckets.get(bucket) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum_us.fetch_add(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// A count with one label, for what happens seldom.
+#[derive(Debug, Default)]
+struct Labelled(Mutex<HashMap<[String; 2], u64>>);
+
+impl Labelled {
+    fn add(&self, labels: [&str; 2]) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(labels.map(str::to_owned)).or_default() += 1;
+    }
+}
+
+/// Something that is asked for its value when `/metrics` is read.
+pub type Gauge = Box<dyn Fn() -> f64 + Send + Sync>;
+
+/// All metrics of the process.
+#[derive(Default)]
+pub struct Metrics {
+    apps: Vec<(Arc<str>, Arc<AppMetrics>)>,
+    strangers: Arc<AppMetrics>,
+    sign_ins: Labelled,
+    sign_outs: Labelled,
+    gauges: Mutex<Vec<GaugeRow>>,
+}
+
+struct GaugeRow {
+    name: &'static str,
+    help: &'static str,
+    label: Option<(&'static str, String)>,
+    value: Gauge,
+}
+
+impl Metrics {
+    /// A table for these apps.
+    pub fn new(apps: impl Iterator<Item = Arc<str>>) -> Arc<Self> {
+        Arc::new(Self { apps: apps.map(|name| (name, Arc::default())).collect(), ..Self::default() })
+    }
+
+    /// The metrics of an app by its number, to be kept by whoever counts.
+    pub fn app(&self, number: usize) -> Option<Arc<AppMetrics>> {
+        self.apps.get(number).map(|(_, metrics)| Arc::clone(metrics))
+    }
+
+    /// The metrics of requests that found no app.
+    pub fn strangers(&self) -> Arc<AppMetrics> {
+        Arc::clone(&self.strangers)
+    }
+
+    /// Counts a sign-in by how it ended: `ok`, or an error's stable code.
+    pub fn sign_in(&self, provider: &str, outcome: &str) {
+        self.sign_ins.add([provider, outcome]);
+    }
+
+    /// Counts a sign-out by who asked for it.
+    pub fn sign_out(&self, provider: &str, by: &str) {
+        self.sign_outs.add([provider, by]);
+    }
+
+    /// Shows a value that is asked for when the metrics are read.
+    pub fn gauge(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        label: Option<(&'static str, String)>,
+        value: Gauge,
+    ) {
+        let row = GaugeRow { name, help, label, value };
+        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+    }
+
+    /// The metrics in OpenMetrics text format.
+    pub fn render(self: &Arc<Self>) -> String {
+        let mut registry = Registry::with_prefix("vestibule");
+        registry.register_collector(Box::new(Table(Arc::clone(self))));
+        let mut out = String::new();
+        text::encode(&mut out, &registry).unwrap_or_default(); // Writing into a String cannot fail.
+        out
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("apps", &self.apps.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Table(Arc<Metrics>);
+
+impl Collector for Table {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let metrics = &self.0;
+        let rows = || {
+            let apps = metrics.apps.iter().map(|(name, app)| (&**name, app));
+            apps.chain(std::iter::once(("", &metrics.strangers)))
+        };
+        let mut requests = encoder.encode_descriptor(
+            "requests",
+            "Requests by app, decision and status",
+            None,
+            MetricType::Counter,
+        )?;
+        for (name, app) in rows() {
+            for (decision, classes) in Decision::ALL.iter().zip(&app.requests) {
+                for (class, count) in CLASSES.iter().zip(classes) {
+                    let count = count.load(Ordering::Relaxed);
+                    if count > 0 {
+                        let labels = [("app", name), ("decision", decision.as_str()), ("status", class)];
+                        requests
+                            .encode_family(&labels)?
+                            .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+                    }
+                }
+            }
+        }
+        let mut latency = encoder.encode_descriptor(
+            "request_head",
+            "Time from a request's head to its answer's",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for (name, app) in rows() {
+            latency.encode_family(&[("app", name)]).and_then(|encoder| histogram(encoder, app))?;
+        }
+        for (name, help, counts, labels) in [
+            ("sign_ins", "Sign-ins by provider and outcome", &metrics.sign_ins, ["provider", "outcome"]),
+            ("sign_outs", "Sign-outs by provider and who asked", &metrics.sign_outs, ["provider", "by"]),
+        ] {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for ([first, second], count) in &*counts.0.lock().unwrap_or_else(PoisonError::into_inner) {
+                let [a, b] = labels;
+                let labels = [(a, first.as_str()), (b, second.as_str())];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(count, None)?;
+            }
+        }
+        let gauges = metrics.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        for group in gauges.chunk_by(|a, b| a.name == b.name) {
+            let Some(first) = group.first() else { continue };
+            let mut family = encoder.encode_descriptor(first.name, first.help, None, MetricType::Gauge)?;
+            for row in group {
+                match &row.label {
+                    Some((label, value)) => {
+                        family.encode_family(&[(*label, value.as_str())])?.encode_gauge(&(row.value)())?;
+                    }
+                    None => family.encode_gauge(&(row.value)())?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a sum of microseconds is a measurement, not an identity")]
+fn histogram(mut encoder: MetricEncoder<'_>, app: &AppMetrics) -> fmt::Result {
+    let counts = app.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
+    let bounds = BOUNDS.iter().copied().chain(std::iter::once(f64::MAX));
+    let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+    let sum = app.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
+    encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_gauges_stand_in_the_text() {
+        let metrics = Metrics::new(std::iter::once("lms".into()));
+        metrics.app(0).unwrap().count(Decision::Admitted, StatusCode::OK, Duration::from_micros(300));
+        metrics.sign_in("trusted", "ok");
+        metrics.gauge("sessions_live", "Live sessions", None, Box::new(|| 3.0));
+        metrics.gauge("provider_ready", "Ready", Some(("provider", "a".into())), Box::new(|| 1.0));
+        metrics.gauge("provider_ready", "Ready", Some(("provider", "b".into())), Box::new(|| 0.0));
+        let text = metrics.render();
+        for line in [
+            "vestibule_requests_total{app=\"lms\",decision=\"admitted\",status=\"2xx\"} 1",
+            "vestibule_request_head_seconds_bucket{le=\"0.001\",app=\"lms\"} 1",
+            "vestibule_request_head_seconds_bucket{le=\"+Inf\",app=\"lms\"} 1",
+            "vestibule_sign_ins_total{provider=\"trusted\",outcome=\"ok\"} 1",
+            "vestibule_sessions_live 3.0",
+            "vestibule_provider_ready{provider=\"b\"} 0.0",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}
