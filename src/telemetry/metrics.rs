@@ -242,7 +242,7 @@ impl Collector for Table {
 #[allow(clippy::cast_precision_loss, reason = "a sum of microseconds is a measurement, not an identity")]
 fn histogram(mut encoder: MetricEncoder<'_>, app: &AppMetrics) -> fmt::Result {
     let counts = app.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
-    let bounds = BOUNDS.iter().copied().chain(std::iter::once(f64::MAX));
+    let bounds = BOUNDS.iter().copied().chain(std::iter::once(f64::INFINITY));
     let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
     let sum = app.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
     encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
