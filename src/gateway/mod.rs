@@ -1,5 +1,8 @@
 //! Floor 4: the path of one request.
 
+pub mod negotiation;
+pub mod pages;
+
 use url::Url;
 
 use crate::foundation::origin::Origin;

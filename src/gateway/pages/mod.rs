@@ -1,0 +1,3 @@
+//! x
+mod language;
+pub use language::Language;
