@@ -4,8 +4,8 @@
 //! browser send it; whether a page or `application/problem+json` suits. It decides nothing about who may
 //! enter, allocates nothing, and takes a malformed header for the less trusting case.
 
-use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE};
 use http::Method;
+use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE};
 
 use crate::foundation::origin::Origin;
 
@@ -184,8 +184,11 @@ impl Quality {
         if digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Self::NONE;
         }
-        let thousandths =
-            digits.bytes().chain(std::iter::repeat(b'0')).take(3).fold(0, |sum, byte| sum * 10 + u16::from(byte - b'0'));
+        let thousandths = digits
+            .bytes()
+            .chain(std::iter::repeat(b'0'))
+            .take(3)
+            .fold(0, |sum, byte| sum * 10 + u16::from(byte - b'0'));
         match whole {
             "0" => Self(thousandths),
             "1" if thousandths == 0 => Self::FULL,
@@ -222,7 +225,9 @@ pub(super) fn weighted<'a>(
 
 /// `GET`, with `Connection: upgrade` and `Upgrade: websocket`.
 fn is_websocket_handshake(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET && has_token(headers, &UPGRADE, "websocket") && has_token(headers, &CONNECTION, "upgrade")
+    method == Method::GET
+        && has_token(headers, &UPGRADE, "websocket")
+        && has_token(headers, &CONNECTION, "upgrade")
 }
 
 /// Whether a comma-separated header names this token, in any case.

@@ -4,7 +4,10 @@ use url::Url;
 
 use super::*;
 
-fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
+/// Header lines.
+type Lines<'a> = &'a [(&'static str, &'a [u8])];
+
+fn headers(lines: Lines<'_>) -> HeaderMap {
     lines.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
         headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
         headers
@@ -20,8 +23,8 @@ const CHROME: &[u8] = b"text/html,application/xhtml+xml,application/xml;q=0.9,im
 #[test]
 fn navigations_scripts_and_websockets_are_told_apart() {
     use Intent::{Navigation, Script, WebSocket};
-    let upgrade: &[(&str, &[u8])] = &[("upgrade", b"WebSocket"), ("connection", b"keep-alive, Upgrade")];
-    let table: &[(&[(&str, &[u8])], Intent)] = &[
+    let upgrade: Lines<'_> = &[("upgrade", b"WebSocket"), ("connection", b"keep-alive, Upgrade")];
+    let table: &[(Lines<'_>, Intent)] = &[
         (&[("sec-fetch-mode", b"navigate"), ("accept", CHROME)], Navigation),
         (&[("sec-fetch-mode", b"navigate"), ("accept", b"*/*")], Navigation),
         (&[("sec-fetch-mode", b"navigate"), ("sec-fetch-dest", b"iframe")], Navigation),
@@ -76,7 +79,7 @@ fn what_a_request_without_a_session_gets() {
 #[test]
 fn the_sender_is_read_from_fetch_metadata_then_origin_then_referer() {
     use Sender::{App, Neighbour, Person, Stranger, Unknown};
-    let table: &[(&[(&str, &[u8])], Sender)] = &[
+    let table: &[(Lines<'_>, Sender)] = &[
         (&[("sec-fetch-site", b"same-origin"), ("origin", b"https://evil.example")], App),
         (&[("sec-fetch-site", b"same-origin"), ("origin", b"null")], App),
         (&[("sec-fetch-site", b"none")], Person),

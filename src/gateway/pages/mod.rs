@@ -1,3 +1,163 @@
-//! x
+//! The gateway's own pages: what a person sees when there is no app to show.
+//!
+//! Each page says in a teacher's words what happened and what to do, in Russian or English, and carries the
+//! reference that the log has. No page needs a script, loads anything from elsewhere or shows anything that
+//! a provider or an app sent but a person's name. Facts are in `page`, status and words in `summary` and
+//! `texts`, the look in `style.css`; the same facts for scripts are in `problem`. What happened, and when to
+//! say so, is decided by the caller.
+
 mod language;
+mod page;
+mod policy;
+mod problem;
+mod summary;
+mod texts;
+
+use askama::Template;
+use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+
 pub use language::Language;
+pub use page::{
+    AtProvider, FailureKind, NotAllowed, Page, Provider, RETURN_TO_FIELD, SignInCause, TICKET_FIELD, Unsent,
+};
+
+use self::page::Action;
+use self::policy::Policies;
+use self::summary::{Mark, Summary};
+use self::texts::Text;
+use super::Branding;
+use super::negotiation::Form;
+use crate::foundation::body::Body;
+
+/// All styles there are: inlined, and allowed by their hash.
+const STYLE: &str = include_str!("style.css");
+
+/// Makes pages. One for the whole process.
+#[derive(Debug)]
+pub struct Pages {
+    branding: Branding,
+    policies: Policies,
+}
+
+impl Pages {
+    /// Pages that carry the operator's name and logo.
+    pub fn new(branding: Branding) -> Self {
+        Self { branding, policies: Policies::new(STYLE) }
+    }
+
+    /// The page, or for a script the problem, complete with status and headers.
+    pub fn answer(&self, page: &Page<'_>, form: Form, language: Language) -> Response<Body> {
+        match form {
+            Form::Problem if page.is_problem() => problem::render(page, language),
+            Form::Page | Form::Problem => self.render(page, language),
+        }
+    }
+
+    /// The page, complete with status and headers. A host that no app has is answered in plain text.
+    pub fn render(&self, page: &Page<'_>, language: Language) -> Response<Body> {
+        let summary = page.summary();
+        if summary.status == StatusCode::MISDIRECTED_REQUEST {
+            return plain(&summary, language);
+        }
+        let Ok(html) = self.view(page, &summary, language).render() else {
+            return plain(&summary, language);
+        };
+        let mut response = Response::new(Body::full(html));
+        policy::complete(&mut response, summary.status);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+        self.policies.apply(headers, page.sends());
+        response
+    }
+
+    fn view<'a>(&'a self, page: &'a Page<'a>, summary: &Summary, language: Language) -> View<'a> {
+        let text = |text: Text| text.in_language(language);
+        View {
+            language: language.tag(),
+            style: STYLE,
+            brand: self.branding.name.as_deref().filter(|name| !name.is_empty()),
+            // SECURITY: a logo is a picture that stands in the page; any other address would be loaded.
+            logo: self.branding.logo.as_deref().filter(|logo| logo.starts_with("data:image/")),
+            mark: summary.mark,
+            heading: text(summary.heading),
+            what: text(summary.what),
+            advice: text(summary.advice),
+            missing: page.missing().iter().map(|missing| missing.source.as_str()).collect(),
+            person: page.person().map(|person| (text(texts::SIGNED_IN_AS), person)),
+            actions: page
+                .actions()
+                .into_iter()
+                .flatten()
+                .map(|action| Shown::of(action, language))
+                .filter(|shown| leads_to_a_site(shown.address))
+                .collect(),
+            reference: page.reference().map(|reference| (text(texts::REFERENCE), reference)),
+        }
+    }
+}
+
+/// A 401 for a script: `application/problem+json` with the address that a person has to open.
+pub fn sign_in_needed(sign_in: &str, language: Language) -> Response<Body> {
+    problem::sign_in_needed(sign_in, language)
+}
+
+/// What the templates show.
+#[derive(Template)]
+#[template(path = "gateway/pages/message.html")]
+struct View<'a> {
+    language: &'static str,
+    style: &'static str,
+    brand: Option<&'a str>,
+    logo: Option<&'a str>,
+    mark: Mark,
+    heading: &'static str,
+    what: &'static str,
+    advice: &'static str,
+    missing: Vec<&'a str>,
+    person: Option<(&'static str, &'a str)>,
+    actions: Vec<Shown<'a>>,
+    reference: Option<(&'static str, &'a str)>,
+}
+
+/// A button on a page.
+struct Shown<'a> {
+    label: &'static str,
+    address: &'a str,
+    /// The fields that are posted; `None` for a link.
+    posts: Option<Vec<(&'a str, &'a str)>>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(action: Action<'a>, language: Language) -> Self {
+        match action {
+            Action::Link { label, to } => {
+                Self { label: label.in_language(language), address: to, posts: None }
+            }
+            Action::Post { label, to, fields } => {
+                Self { label: label.in_language(language), address: to, posts: Some(fields) }
+            }
+        }
+    }
+}
+
+/// Whether an address is a path on this site, or a site.
+///
+/// SECURITY: `javascript:` and `data:` would run in our origin, `//host` is another site in a path's clothes.
+fn leads_to_a_site(address: &str) -> bool {
+    let path = address.starts_with('/') && !address.starts_with("//") && !address.starts_with("/\\");
+    path || address.starts_with("https://") || address.starts_with("http://")
+}
+
+/// The same in plain text.
+fn plain(summary: &Summary, language: Language) -> Response<Body> {
+    let [heading, what] = [summary.heading, summary.what].map(|text| text.in_language(language));
+    let mut response = Response::new(Body::full(format!("{heading}. {what}\n")));
+    policy::complete(&mut response, summary.status);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

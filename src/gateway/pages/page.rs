@@ -1,0 +1,273 @@
+//! What can be said: each page with the facts it needs, and what a person can do on it.
+//!
+//! Its status and words are in `summary`, how it looks is the templates' business; who says it when is the
+//! caller's.
+
+use http::StatusCode;
+
+use super::policy::Sends;
+use super::texts::{self, Text};
+use crate::identity::mapping::Missing;
+
+/// The field of the sign-out form that carries the ticket.
+pub const TICKET_FIELD: &str = "ticket";
+/// The field of the sign-out form that carries the address to return to.
+pub const RETURN_TO_FIELD: &str = "return_to";
+
+/// A page and its facts. Addresses are the caller's own: a path on the app's origin, or an absolute address.
+#[derive(Clone, Copy, Debug)]
+pub enum Page<'a> {
+    /// A sign-in that did not come to its end.
+    SignInFailed {
+        /// Why.
+        cause: SignInCause,
+        /// What stands in the log.
+        reference: &'a str,
+        /// Where the sign-in begins anew.
+        retry: Option<&'a str>,
+    },
+    /// Signed in, and not let in.
+    NotAllowed {
+        /// Why.
+        reason: NotAllowed<'a>,
+        /// How the person is called.
+        person: Option<&'a str>,
+        /// The sign-out endpoint.
+        sign_out: &'a str,
+        /// What stands in the log.
+        reference: &'a str,
+    },
+    /// The end of a sign-out.
+    SignedOut {
+        /// Where the app begins.
+        sign_in_again: &'a str,
+        /// Whether the provider took part.
+        provider: AtProvider,
+    },
+    /// Another site asked to sign the person out.
+    ConfirmSignOut {
+        /// The sign-out endpoint; gets [`TICKET_FIELD`] and [`RETURN_TO_FIELD`].
+        action: &'a str,
+        /// Proof that this page was shown.
+        ticket: &'a str,
+        /// Where to go after the sign-out.
+        return_to: Option<&'a str>,
+        /// Where to go when the person stays signed in.
+        stay: &'a str,
+        /// Where the sign-out goes on to.
+        provider: Provider,
+    },
+    /// A sign-out request that is too long for an address: the person posts it to the provider.
+    PostToProvider {
+        /// The provider's end-session endpoint.
+        action: &'a str,
+        /// The request's parameters.
+        fields: &'a [(&'a str, &'a str)],
+    },
+    /// A form that was sent after the session had ended and could not be kept.
+    NothingSent {
+        /// Why it was not kept.
+        reason: Unsent,
+        /// Where to sign in.
+        sign_in: &'a str,
+        /// What stands in the log.
+        reference: &'a str,
+    },
+    /// Anything else that did not work.
+    Failure {
+        /// What.
+        kind: FailureKind,
+        /// What stands in the log.
+        reference: &'a str,
+        /// Where to try again.
+        retry: Option<&'a str>,
+    },
+}
+
+/// Why a sign-in failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInCause {
+    /// No such login in this browser: never begun here, used before, or begun elsewhere. 400
+    NotBegunHere,
+    /// The login waited too long. 400
+    Expired,
+    /// The browser came back without any of our cookies. 400
+    NoCookies,
+    /// `iss` wrong or missing, or a response that breaks the protocol. 400
+    BadResponse,
+    /// The provider does not know the code. 400
+    CodeRefused,
+    /// `access_denied`: cancelled, or refused at the provider. 403
+    Declined,
+    /// The provider's answer can't be trusted or read, or it refuses us. 502
+    ProviderUntrusted,
+    /// The provider can't be reached, is too slow or answers 5xx. 503
+    ProviderUnreachable,
+}
+
+/// Why a person who is signed in is not let in. 403
+#[derive(Clone, Copy, Debug)]
+pub enum NotAllowed<'a> {
+    /// By the app's rules.
+    Rule,
+    /// Claims that the app requires are absent.
+    MissingClaims(&'a [Missing]),
+}
+
+/// Whether the provider's own session ended too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtProvider {
+    /// It did.
+    Ended,
+    /// Nobody knows: the provider has no sign-out for us.
+    MayRemain,
+}
+
+/// Where a sign-out goes on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// Nowhere: it ends here.
+    None,
+    /// An `https` address.
+    Https,
+    /// An `http` address.
+    Http,
+}
+
+/// Why a form was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// It did not come from the app's own origin. 403
+    OtherOrigin,
+    /// It is too large. 413
+    TooLarge,
+    /// It can't be sent again as it was: its method or its type is none that a form has. 403
+    NoForm,
+}
+
+/// What did not work besides signing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The target has NUL, a bad `%`, a backslash, or is not in origin form. 400
+    BadTarget,
+    /// The path's readings would meet different rules. 400
+    AmbiguousPath,
+    /// Anything else about the request that can't be understood. 400
+    BadRequest,
+    /// A WebSocket that another origin opens. 403
+    ForeignOrigin,
+    /// None of our endpoints, and no app. 404
+    NotFound,
+    /// One of our endpoints by a method that it does not take. 405
+    MethodNotAllowed,
+    /// A host that no app has. 421, in plain text
+    UnknownHost,
+    /// Headers that are too large or too many. 431
+    HeadersTooLarge,
+    /// Our own fault. 500
+    Internal,
+    /// The app can't be reached, or what it answers can't be read. 502
+    AppUnreachable,
+    /// The session store is out of reach. 503
+    SessionsUnreachable,
+    /// Too much to do, or about to end. 503
+    Busy,
+    /// The app answers too late. 504
+    AppTooSlow,
+}
+
+/// Something a person can do on a page.
+pub(super) enum Action<'a> {
+    Link { label: Text, to: &'a str },
+    Post { label: Text, to: &'a str, fields: Vec<(&'a str, &'a str)> },
+}
+
+impl<'a> Page<'a> {
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.summary().status
+    }
+
+    /// A stable name for it, for the log and the type of the problem.
+    pub fn code(&self) -> &'static str {
+        self.summary().code
+    }
+
+    /// Whether a script is told of it by a problem: when something went wrong in an app's context.
+    pub(super) fn is_problem(&self) -> bool {
+        let status = self.status();
+        !status.is_success() && status != StatusCode::MISDIRECTED_REQUEST
+    }
+
+    /// What stands in the log.
+    pub(super) fn reference(&self) -> Option<&'a str> {
+        match *self {
+            Self::SignInFailed { reference, .. }
+            | Self::NotAllowed { reference, .. }
+            | Self::NothingSent { reference, .. }
+            | Self::Failure { reference, .. } => Some(reference),
+            Self::SignedOut { .. } | Self::ConfirmSignOut { .. } | Self::PostToProvider { .. } => None,
+        }
+    }
+
+    /// The required values that are absent.
+    pub(super) fn missing(&self) -> &'a [Missing] {
+        match *self {
+            Self::NotAllowed { reason: NotAllowed::MissingClaims(missing), .. } => missing,
+            _ => &[],
+        }
+    }
+
+    /// Who is signed in.
+    pub(super) fn person(&self) -> Option<&'a str> {
+        match *self {
+            Self::NotAllowed { person, .. } => person.filter(|person| !person.trim().is_empty()),
+            _ => None,
+        }
+    }
+
+    /// What can be done, the likelier first.
+    pub(super) fn actions(&self) -> [Option<Action<'a>>; 2] {
+        match *self {
+            Self::SignInFailed { retry, .. } | Self::Failure { retry, .. } => {
+                [retry.map(|to| Action::Link { label: texts::TRY_AGAIN, to }), None]
+            }
+            Self::NotAllowed { sign_out, .. } => {
+                [Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }), None]
+            }
+            Self::SignedOut { sign_in_again, .. } => {
+                [Some(Action::Link { label: texts::SIGN_IN_AGAIN, to: sign_in_again }), None]
+            }
+            Self::NothingSent { sign_in, .. } => {
+                [Some(Action::Link { label: texts::SIGN_IN, to: sign_in }), None]
+            }
+            Self::ConfirmSignOut { action, ticket, return_to, stay, .. } => {
+                let mut fields = vec![(TICKET_FIELD, ticket)];
+                fields.extend(return_to.map(|address| (RETURN_TO_FIELD, address)));
+                [
+                    Some(Action::Post { label: texts::SIGN_OUT, to: action, fields }),
+                    Some(Action::Link { label: texts::STAY, to: stay }),
+                ]
+            }
+            Self::PostToProvider { action, fields } => {
+                [Some(Action::Post { label: texts::FINISH, to: action, fields: fields.to_vec() }), None]
+            }
+        }
+    }
+
+    /// Where it may send something.
+    pub(super) fn sends(&self) -> Sends {
+        match self {
+            Self::NotAllowed { .. } => Sends::ToUs,
+            Self::ConfirmSignOut { provider: Provider::None, .. } => Sends::ToUs,
+            Self::ConfirmSignOut { provider: Provider::Https, .. } => Sends::Onward,
+            Self::ConfirmSignOut { provider: Provider::Http, .. } => Sends::OnwardWithoutTls,
+            Self::PostToProvider { action, .. } if action.starts_with("https:") => Sends::Onward,
+            Self::PostToProvider { .. } => Sends::OnwardWithoutTls,
+            Self::SignInFailed { .. }
+            | Self::SignedOut { .. }
+            | Self::NothingSent { .. }
+            | Self::Failure { .. } => Sends::Nothing,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Every word on our pages, in both languages.
+//!
+//! Written for a teacher, not for an administrator: what happened, then what to do. The provider is called
+//! the sign-in service here, and only here.
+
+use super::Language;
+
+/// One text in every language: a language that lacks it does not compile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text {
+    english: &'static str,
+    russian: &'static str,
+}
+
+impl Text {
+    /// The text in this language.
+    pub(super) const fn in_language(self, language: Language) -> &'static str {
+        match language {
+            Language::English => self.english,
+            Language::Russian => self.russian,
+        }
+    }
+}
+
+macro_rules! texts {
+    ($($name:ident = $english:literal, $russian:literal;)+) => {
+        $(pub(super) const $name: Text = Text { english: $english, russian: $russian };)+
+
+        /// All texts by name, for the tests.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, Text)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+texts! {
+    // What can be done.
+    TRY_AGAIN = "Try again", "Попробовать ещё раз";
+    SIGN_IN = "Sign in", "Войти";
+    SIGN_IN_AGAIN = "Sign in again", "Войти снова";
+    SIGN_OUT = "Sign out", "Выйти";
+    STAY = "Stay signed in", "Остаться";
+    FINISH = "Finish signing out", "Завершить выход";
+
+    // Beside the message.
+    SIGNED_IN_AS = "You are signed in as", "Вы вошли как";
+    REFERENCE = "Reference for your administrator", "Код для администратора";
+
+    // A sign-in that failed.
+    SIGN_IN_FAILED = "Sign-in did not work", "Войти не получилось";
+    NOT_BEGUN_HERE =
+        "This sign-in was started in another browser, or it has been used already.",
+        "Этот вход начали в другом браузере, или он уже был использован.";
+    START_FROM_APP =
+        "Start again. It also happens when you go back to the sign-in page or open it from a bookmark.",
+        "Начните вход заново. Так бывает и тогда, когда страницу входа открывают из закладок или кнопкой «Назад».";
+    TOOK_TOO_LONG =
+        "The sign-in took too long, so we stopped it to be safe.",
+        "Вход занял слишком много времени, и мы остановили его для вашей безопасности.";
+    JUST_TRY_AGAIN = "Please try again.", "Попробуйте войти ещё раз.";
+    NO_COOKIES =
+        "Your browser did not keep the cookie that signing in needs.",
+        "Браузер не сохранил cookie, без которых войти нельзя.";
+    ALLOW_COOKIES =
+        "Allow cookies for this site, or open it in a window of its own, and try again.",
+        "Разрешите cookie для этого сайта или откройте его в отдельном окне и попробуйте ещё раз.";
+    UNEXPECTED_ANSWER =
+        "The sign-in service gave an answer that we did not expect, so we did not accept it.",
+        "Служба входа ответила не так, как мы ожидали, и мы не приняли её ответ.";
+    NOT_CONFIRMED =
+        "The sign-in service did not confirm this sign-in. Perhaps it took too long.",
+        "Служба входа не подтвердила этот вход. Возможно, прошло слишком много времени.";
+    DECLINED =
+        "The sign-in was cancelled, or the sign-in service did not let you into this app.",
+        "Вход был отменён, или служба входа не разрешила вам войти в это приложение.";
+    IF_DECLINED_BY_MISTAKE =
+        "If you cancelled by mistake, try again. Otherwise ask your administrator for access.",
+        "Если вы отменили вход случайно, попробуйте ещё раз. Если нет, попросите доступ у администратора.";
+    NOT_VERIFIED =
+        "We could not check the answer of the sign-in service, so you were not signed in.",
+        "Не удалось проверить ответ службы входа, поэтому вход не выполнен.";
+    NOT_YOUR_FAULT =
+        "You did nothing wrong. Please tell your administrator, and give them the reference below.",
+        "Вы всё сделали правильно. Сообщите об этом администратору и назовите код ниже.";
+    PROVIDER_SILENT =
+        "The sign-in service does not answer at the moment.",
+        "Служба входа сейчас не отвечает.";
+
+    // Signed in, and not let in.
+    NO_ACCESS = "You don’t have access", "Нет доступа";
+    NOT_OPEN_TO_YOU =
+        "You are signed in, but this page is not open to you.",
+        "Вы вошли, но эта страница для вас закрыта.";
+    ASK_FOR_ACCESS =
+        "If you need it, ask your administrator. If you have another account, sign out and use that one.",
+        "Если она вам нужна, обратитесь к администратору. Если у вас есть другая учётная запись, выйдите и войдите с ней.";
+    PROFILE_INCOMPLETE =
+        "You are signed in, but your profile lacks something that this app needs:",
+        "Вы вошли, но в вашем профиле не хватает сведений, которые нужны этому приложению:";
+    ASK_TO_COMPLETE =
+        "Ask your administrator to add it. Then sign out and sign in again.",
+        "Попросите администратора добавить их. Потом выйдите и войдите снова.";
+
+    // Signing out.
+    SIGNED_OUT = "You are signed out", "Вы вышли";
+    SIGNED_OUT_EVERYWHERE =
+        "You have left this app and the sign-in service.",
+        "Вы вышли из этого приложения и из службы входа.";
+    SIGNED_OUT_HERE =
+        "You have left this app. The sign-in service may still know you.",
+        "Вы вышли из этого приложения. Служба входа, возможно, ещё помнит вас.";
+    SHARED_COMPUTER =
+        "If others use this computer too, close all browser windows.",
+        "Если этим компьютером пользуются и другие, закройте все окна браузера.";
+    CONFIRM_SIGN_OUT = "Sign out?", "Выйти?";
+    ANOTHER_SITE_ASKED =
+        "Another site asked us to sign you out.",
+        "Другой сайт попросил нас завершить ваш сеанс.";
+    IF_NOT_EXPECTED =
+        "If that was not your wish, just stay signed in.",
+        "Если вы этого не хотели, просто останьтесь.";
+    ONE_MORE_STEP = "One more step", "Остался один шаг";
+    SIGNED_OUT_OF_APP = "You have left this app.", "Вы вышли из этого приложения.";
+    PRESS_TO_FINISH =
+        "Press the button to leave the sign-in service as well.",
+        "Нажмите кнопку, чтобы выйти и из службы входа.";
+
+    // A form that was not kept.
+    NOTHING_SENT = "Nothing was sent", "Ничего не отправлено";
+    SESSION_HAD_ENDED =
+        "Your session had ended, so what you sent did not arrive.",
+        "Ваш сеанс закончился, и то, что вы отправляли, не дошло.";
+    SEND_ONCE_MORE =
+        "To keep what you wrote, go back in your browser and copy it. Then sign in and send it once more.",
+        "Чтобы не потерять написанное, вернитесь в браузере назад и скопируйте его. Потом войдите и отправьте ещё раз.";
+
+    // Everything else that did not work.
+    WAIT_A_MINUTE = "Wait a minute and try again.", "Подождите минуту и попробуйте ещё раз.";
+    TELL_ADMINISTRATOR =
+        "Try again. If it happens once more, give your administrator the reference below.",
+        "Попробуйте ещё раз. Если не поможет, назовите администратору код ниже.";
+    CHECK_ADDRESS =
+        "Check the address, or start from the app’s first page.",
+        "Проверьте адрес или начните с главной страницы приложения.";
+    ADDRESS_UNUSABLE = "This address can’t be opened", "Этот адрес нельзя открыть";
+    FORBIDDEN_CHARACTERS =
+        "The address holds characters that don’t belong there.",
+        "В адресе есть знаки, которых там быть не может.";
+    TWO_READINGS =
+        "The address can be understood in two ways, so we did not open it, to be safe.",
+        "Адрес можно понять по-разному, поэтому в целях безопасности мы его не открыли.";
+    NOT_UNDERSTOOD = "We did not understand the request", "Запрос не понят";
+    UNUSABLE_REQUEST =
+        "Your browser sent something that we can’t use.",
+        "Браузер прислал то, что мы не можем обработать.";
+    WRONG_METHOD =
+        "Nothing can be sent to this address in this way.",
+        "По этому адресу так ничего отправить нельзя.";
+    NOT_FROM_HERE = "The connection was refused", "В соединении отказано";
+    FOREIGN_ORIGIN =
+        "Another site tried to open a connection to this app.",
+        "Другой сайт попытался подключиться к этому приложению.";
+    PAGE_NOT_FOUND = "Page not found", "Страница не найдена";
+    NOTHING_HERE = "There is nothing at this address.", "По этому адресу ничего нет.";
+    NO_APP = "No such app", "Нет такого приложения";
+    NO_APP_OF_THIS_NAME = "There is no app of this name here.", "Приложения с таким именем здесь нет.";
+    TOO_MUCH_SENT = "Your browser sent too much", "Браузер прислал слишком много";
+    HEADERS_TOO_LARGE =
+        "That happens when too many cookies have gathered, or when an address is very long.",
+        "Так бывает, когда накопилось слишком много cookie или адрес очень длинный.";
+    DELETE_COOKIES =
+        "Delete this site’s cookies in your browser and try again.",
+        "Удалите cookie этого сайта в браузере и попробуйте ещё раз.";
+    WENT_WRONG = "Something went wrong", "Что-то пошло не так";
+    OUR_FAULT = "The fault is ours, not yours.", "Это наша ошибка, а не ваша.";
+    APP_UNAVAILABLE = "The app is not available", "Приложение недоступно";
+    APP_UNREACHABLE =
+        "The app does not answer at the moment. You did nothing wrong.",
+        "Приложение сейчас не отвечает. Вы всё сделали правильно.";
+    CANNOT_CHECK_NOW = "We can’t check your sign-in right now", "Сейчас не получается проверить ваш вход";
+    STILL_SIGNED_IN =
+        "It is a fault on our side. You have not been signed out.",
+        "Это неполадка на нашей стороне. Входить заново не нужно.";
+    BUSY = "Too many people at once", "Слишком много посетителей";
+    BUSY_NOW = "We have more to do than we can manage just now.", "Сейчас мы не успеваем ответить всем.";
+    APP_TOO_SLOW = "The app takes too long", "Приложение не успело ответить";
+    APP_LATE = "The app did not answer in time.", "Приложение слишком долго не отвечало.";
+    CHECK_WHETHER_SENT =
+        "Wait a minute and try again. If you were sending something, first check whether it arrived.",
+        "Подождите минуту и попробуйте ещё раз. Если вы что-то отправляли, сначала проверьте, не дошло ли оно.";
+
+    // For scripts.
+    SIGN_IN_NEEDED = "Sign-in needed", "Нужно войти";
+    OPEN_TO_SIGN_IN =
+        "There is no session, or it has ended. Open the address in sign_in to sign in.",
+        "Сеанса нет, или он закончился. Чтобы войти, откройте адрес из sign_in.";
+}
