@@ -79,7 +79,7 @@ pub enum Page<'a> {
         kind: FailureKind,
         /// What stands in the log.
         reference: &'a str,
-        /// Where to try again.
+        /// Where to try again; when the address itself is wrong, where the app begins.
         retry: Option<&'a str>,
     },
 }
@@ -229,8 +229,12 @@ impl<'a> Page<'a> {
     /// What can be done, the likelier first.
     pub(super) fn actions(&self) -> [Option<Action<'a>>; 2] {
         match *self {
-            Self::SignInFailed { retry, .. } | Self::Failure { retry, .. } => {
+            Self::SignInFailed { retry, .. } => {
                 [retry.map(|to| Action::Link { label: texts::TRY_AGAIN, to }), None]
+            }
+            Self::Failure { kind, retry, .. } => {
+                let label = if kind.is_about_the_address() { texts::GO_TO_APP } else { texts::TRY_AGAIN };
+                [retry.map(|to| Action::Link { label, to }), None]
             }
             Self::NotAllowed { sign_out, .. } => {
                 [Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }), None]
@@ -269,5 +273,12 @@ impl<'a> Page<'a> {
             | Self::NothingSent { .. }
             | Self::Failure { .. } => Sends::Nothing,
         }
+    }
+}
+
+impl FailureKind {
+    /// Whether the same address would fail again.
+    fn is_about_the_address(self) -> bool {
+        matches!(self, Self::BadTarget | Self::AmbiguousPath | Self::NotFound | Self::MethodNotAllowed)
     }
 }

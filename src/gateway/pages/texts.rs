@@ -35,6 +35,7 @@ macro_rules! texts {
 texts! {
     // What can be done.
     TRY_AGAIN = "Try again", "Попробовать ещё раз";
+    GO_TO_APP = "Go to the app", "Перейти в приложение";
     SIGN_IN = "Sign in", "Войти";
     SIGN_IN_AGAIN = "Sign in again", "Войти снова";
     SIGN_OUT = "Sign out", "Выйти";
@@ -176,10 +177,10 @@ texts! {
     APP_UNREACHABLE =
         "The app does not answer at the moment. You did nothing wrong.",
         "Приложение сейчас не отвечает. Вы всё сделали правильно.";
-    CANNOT_CHECK_NOW = "We can’t check your sign-in right now", "Сейчас не получается проверить ваш вход";
+    CANNOT_CHECK_NOW = "Just a moment, please", "Подождите немного";
     STILL_SIGNED_IN =
-        "It is a fault on our side. You have not been signed out.",
-        "Это неполадка на нашей стороне. Входить заново не нужно.";
+        "We can’t check right now who you are. You have not been signed out.",
+        "Сейчас не получается проверить, кто вы. Входить заново не нужно.";
     BUSY = "Too many people at once", "Слишком много посетителей";
     BUSY_NOW = "We have more to do than we can manage just now.", "Сейчас мы не успеваем ответить всем.";
     APP_TOO_SLOW = "The app takes too long", "Приложение не успело ответить";
