@@ -1,0 +1,93 @@
+// How the two providers look from outside: Trusted.ID and Indeed AM.
+'use strict';
+
+const pages = require('./pages.cjs');
+
+// Trusted.ID as its documentation shows its discovery document: these members, in this order.
+const TRUSTED_MEMBERS = [
+  'authorization_endpoint', 'device_authorization_endpoint', 'claims_parameter_supported', 'claims_supported',
+  'code_challenge_methods_supported', 'end_session_endpoint', 'grant_types_supported',
+  'id_token_signing_alg_values_supported', 'issuer', 'jwks_uri', 'registration_endpoint',
+  'authorization_response_iss_parameter_supported', 'response_modes_supported', 'response_types_supported',
+  'scopes_supported', 'subject_types_supported', 'token_endpoint_auth_methods_supported', 'token_endpoint',
+  'userinfo_endpoint', 'introspection_endpoint', 'revocation_endpoint',
+  'introspection_endpoint_auth_methods_supported', 'revocation_endpoint_auth_methods_supported',
+  'claim_types_supported',
+];
+
+// The engine's routes below a prefix.
+const routes = (prefix) => ({
+  authorization: `${prefix}/auth`,
+  code_verification: `${prefix}/device`,
+  device_authorization: `${prefix}/device/auth`,
+  end_session: `${prefix}/session/end`,
+  introspection: `${prefix}/token/introspection`,
+  jwks: `${prefix}/jwks`,
+  registration: `${prefix}/reg`,
+  revocation: `${prefix}/token/revocation`,
+  token: `${prefix}/token`,
+  userinfo: `${prefix}/me`,
+});
+
+const rpInitiatedLogout = {
+  enabled: true,
+  logoutSource: (ctx, form) => {
+    ctx.body = pages.logout(form);
+  },
+  postLogoutSuccessSource: (ctx) => {
+    ctx.body = pages.loggedOut();
+  },
+};
+
+const trusted = {
+  mount: '',
+  members: TRUSTED_MEMBERS,
+  claimsFor: (person) => person,
+  configuration: {
+    routes: routes('/api/oidc'),
+    scopes: ['openid', 'offline_access', 'email', 'profile', 'accounts', 'phone'],
+    claims: {
+      openid: ['sub'],
+      email: ['email', 'email_public', 'email_verified'],
+      profile: [
+        'name', 'nickname', 'given_name', 'family_name', 'login', 'profile', 'birthdate', 'password_updated_at',
+        'password_change_required', 'deleted', 'picture', 'custom_fields',
+      ],
+      accounts: ['publicExternalAccounts'],
+      phone: ['phone_number', 'phone_number_verified'],
+    },
+    responseTypes: ['code token', 'code id_token token', 'code id_token', 'code', 'id_token', 'none'],
+    subjectTypes: ['public', 'pairwise'],
+    pairwiseIdentifier: (ctx, sub, client) => `${client.clientId}-${sub}`,
+    pkce: { methods: ['S256'], required: () => false },
+    features: {
+      deviceFlow: { enabled: true },
+      introspection: { enabled: true },
+      registration: { enabled: true },
+      revocation: { enabled: true },
+      rpInitiatedLogout,
+    },
+  },
+};
+
+const indeed = {
+  mount: '/am/idp',
+  // The standard five and what the administrator named under CustomAttributes; userinfo knows the subject alone.
+  claimsFor: (person, use) => (use === 'userinfo' ? { sub: person.sub } : person),
+  configuration: {
+    routes: { ...routes('/connect'), authorization: '/connect/authorize', end_session: '/connect/logout' },
+    scopes: ['openid', 'offline_access', 'email', 'profile'],
+    claims: {
+      openid: ['sub', 'SamCompatibleName', 'PrincipalName', 'DistinguishedName', 'Sid'],
+      email: ['email'],
+      profile: ['name', 'given_name', 'family_name', 'middle_name'],
+    },
+    conformIdTokenClaims: false,
+    responseTypes: ['code'],
+    tokenEndpointAuthMethods: ['client_secret_basic', 'client_secret_post'],
+    pkce: { methods: ['S256'], required: () => true },
+    features: { rpInitiatedLogout },
+  },
+};
+
+module.exports = { trusted, indeed };
