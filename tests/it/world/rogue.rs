@@ -1,0 +1,324 @@
+//! A provider of our own that is right unless a test says how it is wrong.
+//!
+//! It signs everybody in at once, as the person that the test wants. Every answer can be replaced or bent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value, json};
+
+use super::World;
+use super::keys::{self, SigningKey};
+use super::server::{Answer, Received, Server};
+
+/// The client's identifier at this provider.
+pub const CLIENT_ID: &str = "lms";
+/// Its secret.
+pub const CLIENT_SECRET: &str = "s3cret";
+
+/// The endpoints whose whole answer a test can replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `/.well-known/openid-configuration`
+    Discovery,
+    /// `/jwks`
+    Keys,
+    /// `/authorize`
+    Authorize,
+    /// `/token`
+    Token,
+    /// `/userinfo`
+    Userinfo,
+    /// `/logout`
+    EndSession,
+}
+
+/// An ID token that is about to be signed.
+pub struct Draft {
+    /// Its header.
+    pub header: Map<String, Value>,
+    /// Its claims.
+    pub claims: Value,
+    /// How it is signed.
+    pub signed: Signed,
+}
+
+/// How an ID token is signed.
+pub enum Signed {
+    /// With the provider's current key.
+    Well,
+    /// With this key instead.
+    With(Arc<SigningKey>),
+    /// Not at all.
+    NotAtAll,
+    /// By a keyed hash with these bytes as the key.
+    Hash(Vec<u8>),
+}
+
+type Bend<T> = Box<dyn Fn(&mut T) + Send + Sync>;
+
+struct Behaviour {
+    replaced: HashMap<Endpoint, Answer>,
+    discovery: Bend<Value>,
+    key_set: Bend<Value>,
+    response: Bend<Vec<(String, String)>>,
+    tokens: Bend<Value>,
+    id_token: Bend<Draft>,
+    userinfo: Bend<Value>,
+    person: Value,
+    keys: Vec<Arc<SigningKey>>,
+}
+
+struct Grant {
+    nonce: Option<String>,
+    challenge: Option<String>,
+    redirect_uri: String,
+}
+
+/// The running provider.
+pub struct Rogue {
+    /// The server below it: what it received, and where it is.
+    pub server: Server,
+    state: Arc<State>,
+}
+
+struct State {
+    issuer: String,
+    behaviour: Mutex<Behaviour>,
+    codes: Mutex<HashMap<String, Grant>>,
+}
+
+impl Rogue {
+    /// A provider that does everything right, with a key for ES256.
+    pub async fn start() -> Self {
+        Self::with_key(SigningKey::new("first", "ES256"), "").await
+    }
+
+    /// The same with this key, its issuer ending in `path`.
+    pub async fn with_key(key: SigningKey, path: &str) -> Self {
+        let server = Server::start().await;
+        let state = Arc::new(State {
+            issuer: format!("{}{path}", server.origin()),
+            behaviour: Mutex::new(Behaviour {
+                replaced: HashMap::new(),
+                discovery: Box::new(|_| ()),
+                key_set: Box::new(|_| ()),
+                response: Box::new(|_| ()),
+                tokens: Box::new(|_| ()),
+                id_token: Box::new(|_| ()),
+                userinfo: Box::new(|_| ()),
+                person: json!({"sub": "u-1", "name": "Анна Каренина", "email": "anna@school.example"}),
+                keys: vec![Arc::new(key)],
+            }),
+            codes: Mutex::default(),
+        });
+        let answering = Arc::clone(&state);
+        server.answer(move |request| answering.answer(request));
+        Self { server, state }
+    }
+
+    /// Its issuer identifier.
+    pub fn issuer(&self) -> &str {
+        &self.state.issuer
+    }
+
+    /// The provider's table of a configuration.
+    pub fn table(&self, name: &str, lines: &str) -> String {
+        format!(
+            "[providers.{name}]\nissuer = {:?}\nclient_id = {CLIENT_ID:?}\nclient_secret = {CLIENT_SECRET:?}\n{lines}\n",
+            self.issuer()
+        )
+    }
+
+    /// From now on this endpoint answers so.
+    pub fn replace(&self, endpoint: Endpoint, answer: Answer) {
+        self.state.behaviour.lock().unwrap().replaced.insert(endpoint, answer);
+    }
+
+    /// From now on every endpoint answers as it should.
+    pub fn restore(&self) {
+        let mut behaviour = self.state.behaviour.lock().unwrap();
+        behaviour.replaced.clear();
+        behaviour.discovery = Box::new(|_| ());
+        behaviour.key_set = Box::new(|_| ());
+        behaviour.response = Box::new(|_| ());
+        behaviour.tokens = Box::new(|_| ());
+        behaviour.id_token = Box::new(|_| ());
+        behaviour.userinfo = Box::new(|_| ());
+    }
+
+    /// Who signs in from now on: what userinfo says.
+    pub fn person(&self, claims: Value) {
+        self.state.behaviour.lock().unwrap().person = claims;
+    }
+
+    /// Bends the discovery document.
+    pub fn bend_discovery(&self, bend: impl Fn(&mut Value) + Send + Sync + 'static) {
+        self.state.behaviour.lock().unwrap().discovery = Box::new(bend);
+    }
+
+    /// Bends the key set.
+    pub fn bend_keys(&self, bend: impl Fn(&mut Value) + Send + Sync + 'static) {
+        self.state.behaviour.lock().unwrap().key_set = Box::new(bend);
+    }
+
+    /// Bends the parameters that the browser carries to the callback.
+    pub fn bend_response(&self, bend: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static) {
+        self.state.behaviour.lock().unwrap().response = Box::new(bend);
+    }
+
+    /// Bends the token response.
+    pub fn bend_tokens(&self, bend: impl Fn(&mut Value) + Send + Sync + 'static) {
+        self.state.behaviour.lock().unwrap().tokens = Box::new(bend);
+    }
+
+    /// Bends the ID token before it is signed.
+    pub fn bend_id_token(&self, bend: impl Fn(&mut Draft) + Send + Sync + 'static) {
+        self.state.behaviour.lock().unwrap().id_token = Box::new(bend);
+    }
+
+    /// Bends the userinfo response.
+    pub fn bend_userinfo(&self, bend: impl Fn(&mut Value) + Send + Sync + 'static) {
+        self.state.behaviour.lock().unwrap().userinfo = Box::new(bend);
+    }
+
+    /// Signs with a new key from now on; the old one leaves the key set.
+    pub fn rotate(&self, key: SigningKey) {
+        self.state.behaviour.lock().unwrap().keys = vec![Arc::new(key)];
+    }
+
+    /// The key it signs with.
+    pub fn key(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.state.behaviour.lock().unwrap().keys[0])
+    }
+
+    /// The requests to this path.
+    pub fn asked(&self, path: &str) -> Vec<Received> {
+        self.server.received().into_iter().filter(|request| request.path() == path).collect()
+    }
+}
+
+impl State {
+    fn answer(&self, request: &Received) -> Answer {
+        let behaviour = self.behaviour.lock().unwrap();
+        let path = request.path();
+        let endpoint = match path.rsplit('/').next().unwrap() {
+            "openid-configuration" => Endpoint::Discovery,
+            "jwks" => Endpoint::Keys,
+            "authorize" => Endpoint::Authorize,
+            "token" => Endpoint::Token,
+            "userinfo" => Endpoint::Userinfo,
+            "logout" => Endpoint::EndSession,
+            _ => return Answer::of(404, "text/plain", "no such endpoint"),
+        };
+        if let Some(answer) = behaviour.replaced.get(&endpoint) {
+            return answer.clone();
+        }
+        match endpoint {
+            Endpoint::Discovery => self.discovery(&behaviour),
+            Endpoint::Keys => {
+                let mut set = json!({"keys": behaviour.keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()});
+                (behaviour.key_set)(&mut set);
+                Answer::json(&set)
+            }
+            Endpoint::Authorize => self.authorize(&behaviour, request),
+            Endpoint::Token => self.token(&behaviour, request),
+            Endpoint::Userinfo => {
+                let mut person = behaviour.person.clone();
+                (behaviour.userinfo)(&mut person);
+                Answer::json(&person)
+            }
+            Endpoint::EndSession => {
+                let mut to = request.param("post_logout_redirect_uri").unwrap_or_else(|| "/bye".into());
+                if let Some(state) = request.param("state") {
+                    to.push_str(&format!("?state={state}"));
+                }
+                Answer::redirect(302, &to)
+            }
+        }
+    }
+
+    fn discovery(&self, behaviour: &Behaviour) -> Answer {
+        let base = self.issuer.trim_end_matches('/');
+        let mut document = json!({
+            "issuer": self.issuer,
+            "authorization_endpoint": format!("{base}/authorize"),
+            "token_endpoint": format!("{base}/token"),
+            "userinfo_endpoint": format!("{base}/userinfo"),
+            "jwks_uri": format!("{base}/jwks"),
+            "end_session_endpoint": format!("{base}/logout"),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [
+                "none", "HS256", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": true,
+        });
+        (behaviour.discovery)(&mut document);
+        Answer::json(&document)
+    }
+
+    fn authorize(&self, behaviour: &Behaviour, request: &Received) -> Answer {
+        let code = keys::random();
+        let redirect_uri = request.param("redirect_uri").expect("a redirect URI");
+        let mut response = vec![("code".to_owned(), code.clone()), ("iss".to_owned(), self.issuer.clone())];
+        response.extend(request.param("state").map(|state| ("state".to_owned(), state)));
+        let grant = Grant {
+            nonce: request.param("nonce"),
+            challenge: request.param("code_challenge"),
+            redirect_uri: redirect_uri.clone(),
+        };
+        self.codes.lock().unwrap().insert(code, grant);
+        (behaviour.response)(&mut response);
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(response).finish();
+        Answer::redirect(302, &format!("{redirect_uri}?{query}"))
+    }
+
+    fn token(&self, behaviour: &Behaviour, request: &Received) -> Answer {
+        let refused = |error: &str| Answer::of(400, "application/json", json!({"error": error}).to_string());
+        let Some(grant) = request.param("code").and_then(|code| self.codes.lock().unwrap().remove(&code))
+        else {
+            return refused("invalid_grant");
+        };
+        let proof = request.param("code_verifier").map(|verifier| keys::hash(&verifier));
+        if proof != grant.challenge || request.param("redirect_uri") != Some(grant.redirect_uri) {
+            return refused("invalid_grant");
+        }
+        let access_token = keys::random();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let key = &behaviour.keys[0];
+        let mut draft = Draft {
+            header: json!({"alg": key.algorithm, "kid": key.id, "typ": "JWT"}).as_object().unwrap().clone(),
+            claims: json!({
+                "iss": self.issuer, "sub": behaviour.person["sub"], "aud": CLIENT_ID, "iat": now, "exp": now + 600,
+                "at_hash": keys::half_hash(&access_token), "nonce": grant.nonce, "sid": "provider-session-1",
+            }),
+            signed: Signed::Well,
+        };
+        if !matches!(key.algorithm, "ES256" | "RS256" | "PS256") {
+            // Another hash would be needed; it is optional here.
+            draft.claims.as_object_mut().unwrap().remove("at_hash");
+        }
+        (behaviour.id_token)(&mut draft);
+        let id_token = match &draft.signed {
+            Signed::Well => key.token(&draft.header, &draft.claims),
+            Signed::With(other) => other.token(&draft.header, &draft.claims),
+            Signed::NotAtAll => keys::unsigned(&draft.header, &draft.claims),
+            Signed::Hash(secret) => keys::hashed(secret, &draft.header, &draft.claims),
+        };
+        let mut tokens = json!({
+            "access_token": access_token, "token_type": "Bearer", "expires_in": 600, "id_token": id_token,
+        });
+        (behaviour.tokens)(&mut tokens);
+        Answer::json(&tokens)
+    }
+}
+
+impl World {
+    /// A gateway in front of one app and behind one provider that misbehaves on demand.
+    pub async fn with_rogue(lines: &str) -> (super::Gateway, Rogue, Server) {
+        let (world, rogue, app) = (Self::new(), Rogue::start().await, Server::start().await);
+        let config = rogue.table("rogue", "timeout = \"2s\"") + &world.app("lms", &app) + lines;
+        (world.start(&config).await, rogue, app)
+    }
+}
