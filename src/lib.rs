@@ -5,6 +5,7 @@
 //! [`gateway`].
 
 pub mod config;
+pub mod demo;
 pub mod foundation;
 pub mod gateway;
 pub mod identity;
