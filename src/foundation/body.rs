@@ -1,10 +1,11 @@
 //! The body of every request and response that passes through or is made here.
 //!
-//! An enum instead of a boxed trait object: what passes through from a connection is not allocated anew.
+//! An enum instead of a boxed trait object: what passes through from a connection is not allocated anew. A
+//! body stays on the worker that made it: it is not `Send`, because the connection it is read from is not.
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -27,7 +28,16 @@ enum Kind {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
+    Carried { first: Option<Bytes>, body: Incoming, carrier: Option<Box<dyn Carrier>> },
     Boxed(BoxedBody),
+}
+
+/// The connection that a body is read from, when it has no task of its own: whoever reads the body moves it.
+pub trait Carrier {
+    /// Does what input and output can be done now, and has `cx` woken when there is more.
+    fn carry(&mut self, cx: &mut Context<'_>);
+    /// The body was read to its end without an error: the connection may serve again.
+    fn finished(self: Box<Self>);
 }
 
 /// What is told how much of a body was sent, once, when the body is over or its connection is gone.
@@ -51,6 +61,11 @@ impl Body {
     /// A body that arrives from a connection.
     pub const fn incoming(body: Incoming) -> Self {
         Self::of(Kind::Incoming(body))
+    }
+
+    /// A body that arrives from a connection which `carrier` moves; `first` was read already.
+    pub fn carried(first: Option<Bytes>, body: Incoming, carrier: Box<dyn Carrier>) -> Self {
+        Self::of(Kind::Carried { first, body, carrier: Some(carrier) })
     }
 
     /// A body made elsewhere.
@@ -95,6 +110,10 @@ impl HttpBody for Body {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::from)),
             },
+            Kind::Carried { first, body, carrier } => match poll_carried(first, body, carrier, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(frame) => frame,
+            },
             Kind::Boxed(body) => match body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame,
@@ -116,6 +135,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Carried { first, body, .. } => first.is_none() && body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -125,7 +145,46 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Kind::Incoming(body) => body.size_hint(),
+            Kind::Carried { first, body, .. } => {
+                let first = first.as_ref().map_or(0, |first| u64::try_from(first.len()).unwrap_or(u64::MAX));
+                body.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + first))
+            }
             Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+/// The carrier alone brings the body on, so the body itself need not wake anybody.
+fn poll_carried(
+    first: &mut Option<Bytes>,
+    body: &mut Incoming,
+    carrier: &mut Option<Box<dyn Carrier>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    if let Some(first) = first.take() {
+        return Poll::Ready(Some(Ok(Frame::data(first))));
+    }
+    let mut silent = Context::from_waker(Waker::noop());
+    let mut polled = Pin::new(&mut *body).poll_frame(&mut silent);
+    if polled.is_pending()
+        && let Some(carrier) = carrier
+    {
+        carrier.carry(cx);
+        polled = Pin::new(&mut *body).poll_frame(&mut silent);
+    }
+    match polled {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Some(Err(error))) => {
+            *carrier = None;
+            Poll::Ready(Some(Err(error.into())))
+        }
+        Poll::Ready(frame) => {
+            if frame.is_none() || body.is_end_stream() {
+                if let Some(carrier) = carrier.take() {
+                    carrier.finished();
+                }
+            }
+            Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
         }
     }
 }

@@ -1,0 +1,186 @@
+//! Which header fields end at this hop, and which ones a stranger may not send on.
+//!
+//! The gateway calls [`remove_hop_by_hop`] first, then strips and sets what is its own: so nothing that a
+//! client lists in `Connection` can take away a header that the gateway adds. Nothing is allocated unless
+//! something is to be removed that has no place in a proper request.
+
+use http::header::{
+    CONNECTION, EXPECT, FORWARDED, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// The fields that end at this hop whether or not `Connection` lists them (RFC 9110 section 7.6.1).
+/// `Expect` is answered here: `hyper` says "100 Continue" when the app's connection takes the body.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    EXPECT,
+];
+
+/// Removes what `Connection` lists and then the fixed set, from a request or an answer.
+///
+/// `Content-Length` and `Host` stay even when listed: they frame and address the message, and a request
+/// without them would be another request.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // SECURITY: the list is read before anything is added, so that a client can't have an identity header
+    // dropped by naming it in `Connection`.
+    if headers.contains_key(CONNECTION) {
+        let listed: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(listed_names).collect();
+        for name in listed {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn listed_names(value: &HeaderValue) -> impl Iterator<Item = HeaderName> + '_ {
+    tokens(value)
+        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| *name != http::header::CONTENT_LENGTH && *name != http::header::HOST)
+}
+
+/// The comma-separated elements of a field's value, without the space around them and without empty ones.
+pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// The field names, as letters and digits alone, by which proxies tell apps about the client; whatever
+/// begins with `xforwarded` besides.
+const FORWARDING: [&[u8]; 9] = [
+    b"forwarded",
+    b"xrealip",
+    b"xclientip",
+    b"xclusterclientip",
+    b"trueclientip",
+    b"xoriginalurl",
+    b"xoriginalhost",
+    b"xoriginalmethod",
+    b"xrewriteurl",
+];
+
+/// Removes every field by which a client could pretend to be a proxy, in any spelling that an app could
+/// read as the same name (`X_Forwarded_For`), but not the fields that [`super::forwarded`] replaces.
+pub fn remove_forwarding(headers: &mut HeaderMap) {
+    remove_where(headers, |name| is_forwarding(name) && !is_rebuilt(name));
+}
+
+/// Removes the odd spellings alone: what a trusted proxy says under the proper names stays.
+pub fn remove_misspelt_forwarding(headers: &mut HeaderMap) {
+    remove_where(headers, |name| {
+        is_forwarding(name) && name.as_str().bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
+    });
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn is_rebuilt(name: &HeaderName) -> bool {
+    *name == FORWARDED || super::forwarded::NAMES.contains(name)
+}
+
+fn is_forwarding(name: &HeaderName) -> bool {
+    // All names begin with one of these letters; most fields are passed over by this alone.
+    let mut letters = name.as_str().bytes().filter(u8::is_ascii_alphanumeric);
+    match letters.next() {
+        Some(b'x' | b'f' | b't') => {}
+        _ => return false,
+    }
+    let squeezed = || name.as_str().bytes().filter(u8::is_ascii_alphanumeric);
+    squeezed().take(10).eq(b"xforwarded".iter().copied())
+        || FORWARDING.iter().any(|known| squeezed().eq(known.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here() {
+        let mut headers = map(&[
+            ("Connection", "close, X-Once"),
+            ("Connection", "x-twice ,, host, content-length"),
+            ("Keep-Alive", "timeout=5"),
+            ("Proxy-Connection", "x"),
+            ("Proxy-Authorization", "x"),
+            ("TE", "trailers"),
+            ("Trailer", "x"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "h2c"),
+            ("Expect", "100-continue"),
+            ("X-Once", "1"),
+            ("X-Twice", "1"),
+            ("X-Twice", "2"),
+            ("Host", "lms.example.org"),
+            ("Content-Length", "3"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(headers.contains_key("host") && headers.contains_key("content-length"));
+    }
+
+    #[test]
+    fn no_spelling_of_a_forwarding_header_gets_past() {
+        for name in [
+            "X_Forwarded_For", "x-forwarded_for", "X.Forwarded.For", "XForwardedFor", "X-Forwarded-Server",
+            "X-Forwarded-Prefix", "X-Forwarded-User", "X-Forwarded-Uri", "X-Real-IP", "X_Real_IP",
+            "X-Original-URL", "X-Rewrite-URL", "True-Client-IP", "_x_forwarded_host",
+        ] {
+            let mut headers = map(&[(name, "6.6.6.6"), ("X-Fine", "1"), ("From", "a"), ("TE", "a")]);
+            remove_forwarding(&mut headers);
+            assert_eq!(headers.len(), 3, "{name}");
+        }
+        let mut headers = map(&[("X-Real-IP", "1.1.1.1"), ("x_real_ip", "6.6.6.6"), ("X-Forwarded-For", "1")]);
+        remove_misspelt_forwarding(&mut headers);
+        assert_eq!(headers.len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_connection_lists_survives(
+            names in proptest::collection::vec("[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,12}", 1..12),
+            lists in proptest::collection::vec(any::<prop::sample::Index>(), 1..12),
+            gap in "[ \t]{0,2},[ \t,]{0,3}",
+        ) {
+            let mut headers = HeaderMap::new();
+            for name in &names {
+                headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("v"));
+            }
+            let listed: Vec<&str> = lists.iter().map(|index| index.get(&names).as_str()).collect();
+            headers.insert(CONNECTION, listed.join(&gap).parse().unwrap());
+            remove_hop_by_hop(&mut headers);
+            for name in listed {
+                let kept = ["host", "content-length", "close"].contains(&name.to_ascii_lowercase().as_str());
+                prop_assert!(kept || !headers.contains_key(name), "{name}");
+            }
+        }
+    }
+}

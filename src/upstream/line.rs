@@ -1,0 +1,187 @@
+//! One connection to an app: sends a request, reads the answer's head, then carries the answer's body.
+//!
+//! It has no task of its own. Whoever waits for the answer, and then whoever reads its body, moves it: so an
+//! exchange stays within the task of the browser's connection and wakes nobody else.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, Sleep};
+
+use super::error::UpstreamError;
+use super::pool::Pool;
+use super::stream::{Stream, Wire};
+use crate::foundation::body::{Body, Carrier};
+
+/// The most of an answer's body that is held in memory for one connection, and of its head.
+const BUFFER: usize = 64 * 1024;
+
+/// From this idle time on the kernel is asked whether the app has closed; before it the reactor's word
+/// is recent enough.
+const PROBE_AFTER: Duration = Duration::from_millis(20);
+
+pub(super) struct Line {
+    sender: http1::SendRequest<Body>,
+    connection: Option<http1::Connection<TokioIo<Stream>, Body>>,
+    /// The connection has ended, or has become something else than HTTP.
+    over: bool,
+    wire: Rc<Wire>,
+    /// Kept from request to request: moving a timer that runs is cheaper than a new one.
+    deadline: Pin<Box<Sleep>>,
+    pool: Weak<Pool>,
+    idle_since: Instant,
+}
+
+/// A request that was not answered. `unsent` is the request itself when nothing of it was written.
+pub(super) struct Unanswered {
+    pub(super) error: UpstreamError,
+    pub(super) unsent: Option<Box<Request<Body>>>,
+}
+
+impl Line {
+    pub(super) async fn new(stream: Stream, wire: Rc<Wire>, pool: Weak<Pool>) -> Result<Box<Self>, hyper::Error> {
+        let builder_io = TokioIo::new(stream);
+        let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(builder_io).await?;
+        let now = Instant::now();
+        Ok(Box::new(Self {
+            sender,
+            connection: Some(connection),
+            over: false,
+            wire,
+            deadline: Box::pin(tokio::time::sleep_until(now)),
+            pool,
+            idle_since: now,
+        }))
+    }
+
+    /// Sends `request` and reads the answer's head. The limit runs from the last byte written, so that a
+    /// long upload is not taken for a slow app.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Body>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let Self { sender, connection, over, wire, deadline, .. } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        let mut written = 0;
+        let mut waiting = false;
+        poll_fn(|cx| {
+            if let Some(connection) = connection {
+                *over = *over || Pin::new(connection).poll(cx).is_ready();
+            }
+            // The connection was just moved by hand: the answer need not wake this task a second time.
+            let mut silent = Context::from_waker(Waker::noop());
+            let mut answered = answer.as_mut().poll(&mut silent);
+            if *over && answered.is_pending() {
+                // Dropping it hands back what was not sent.
+                *connection = None;
+                answered = answer.as_mut().poll(&mut silent);
+            }
+            if let Poll::Ready(answered) = answered {
+                return Poll::Ready(answered.map_err(|mut failed| {
+                    let unsent = failed.take_message().map(Box::new);
+                    Unanswered { error: UpstreamError::of(failed.into_error()), unsent }
+                }));
+            }
+            if !waiting {
+                waiting = true;
+                written = wire.written.get();
+                deadline.as_mut().reset(Instant::now() + limit);
+            }
+            while deadline.as_mut().poll(cx).is_ready() {
+                let progress = wire.written.get();
+                if progress == written {
+                    let error = UpstreamError::ResponseTimeout { limit };
+                    return Poll::Ready(Err(Unanswered { error, unsent: None }));
+                }
+                written = progress;
+                deadline.as_mut().reset(Instant::now() + limit);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Joins the answer's body to this connection. A body that has arrived already, as small ones have,
+    /// becomes plain bytes, and the connection is free at once.
+    pub(super) fn body(self: Box<Self>, mut body: Incoming) -> Body {
+        let exact = body.size_hint().exact();
+        if exact == Some(0) {
+            self.finished();
+            return Body::empty();
+        }
+        let mut silent = Context::from_waker(Waker::noop());
+        let mut first: Option<Bytes> = None;
+        if exact.is_some()
+            && let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut silent)
+        {
+            first = frame.into_data().ok();
+        }
+        match first {
+            Some(bytes) if body.is_end_stream() => {
+                self.finished();
+                Body::full(bytes)
+            }
+            first => Body::carried(first, body, self),
+        }
+    }
+
+    /// Whether a request could be sent now: the app has not closed, nor said anything unasked.
+    pub(super) fn is_fit(&mut self, now: Instant, idle_limit: Duration) -> bool {
+        let idle = now.saturating_duration_since(self.idle_since);
+        if idle >= idle_limit {
+            return false;
+        }
+        if idle >= PROBE_AFTER {
+            self.wire.probe.set(true);
+        }
+        self.carry(&mut Context::from_waker(Waker::noop()));
+        self.wire.probe.set(false);
+        !self.over && self.sender.is_ready()
+    }
+
+    /// Gives up HTTP for the bytes themselves, after the app has switched protocols: the socket, and what
+    /// was read beyond the answer's head.
+    pub(super) async fn into_stream(self) -> Option<(Stream, Bytes)> {
+        let mut connection = self.connection?;
+        if !self.over {
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await.ok()?;
+        }
+        let parts = connection.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf))
+    }
+}
+
+impl Carrier for Line {
+    fn carry(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && !self.over
+        {
+            self.over = Pin::new(connection).poll(cx).is_ready();
+        }
+    }
+
+    fn finished(mut self: Box<Self>) {
+        if !self.sender.is_ready() {
+            self.carry(&mut Context::from_waker(Waker::noop()));
+        }
+        // SECURITY: an app that has not taken the whole request, or has said more than one answer, would
+        // shift the answers of the requests after it (desynchronisation): such a connection is dropped.
+        if !self.over
+            && self.sender.is_ready()
+            && let Some(pool) = self.pool.upgrade()
+        {
+            self.idle_since = Instant::now();
+            pool.put(self);
+        }
+    }
+}
