@@ -1,4 +1,8 @@
 //! The mapping from claims to an app's request headers: compiled at start, rendered once a session and app.
+//!
+//! A value that is absent, `null` or blank sends no header. What can't be sent (a control character, an array
+//! without a separator, too many bytes) is left out and reported, and then counts as absent: a default
+//! takes its place, and a required header is missing.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -6,10 +10,28 @@ use http::header::{HeaderName, HeaderValue};
 use super::claims::{Claims, Tokens};
 use super::encoding::Encoding;
 
+mod header;
+mod names;
+#[cfg(test)]
+mod tests;
+
+pub use header::IdentityHeader;
+pub use names::same_name;
+
+/// The identity headers of an app that configures none, and their claims.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("X-Auth-Sub", "sub"),
+    ("X-Auth-Email", "email"),
+    ("X-Auth-Name", "name"),
+    ("X-Auth-Given-Name", "given_name"),
+    ("X-Auth-Family-Name", "family_name"),
+    ("X-Auth-Phone-Number", "phone_number"),
+];
+
 /// One identity header, as the configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderSpec {
-    /// Its name, in the spelling that the app gets.
+    /// Its name. HTTP compares names without case, and apps get it in lower case.
     pub name: String,
     /// Where its value comes from.
     pub source: Source,
@@ -17,7 +39,7 @@ pub struct HeaderSpec {
     pub encoding: Encoding,
     /// What stands between the elements of an array; `None`: an array is an error of the value.
     pub join: Option<String>,
-    /// The value when the claim is absent.
+    /// The value when the claim is absent; with [`Encoding::Json`] it is JSON itself.
     pub default: Option<String>,
     /// Whether a person without this value may not enter.
     pub required: bool,
@@ -28,11 +50,11 @@ pub struct HeaderSpec {
 pub enum Source {
     /// A claim, by its path (`address.locality`).
     Claim(String),
-    /// Claims between literal text (`{given_name} {family_name} <{email}>`).
+    /// Claims between literal text (`{given_name} {family_name} <{email}>`); absent when all of them are.
     Template(String),
     /// A CEL expression over `claims`.
     Expression(String),
-    /// The same text for everyone.
+    /// The same text for everyone; with [`Encoding::Json`] it is JSON itself.
     Constant(String),
     /// A token of the session as a Bearer value.
     Token(TokenKind),
@@ -47,28 +69,37 @@ pub enum TokenKind {
     Id,
 }
 
-/// Why a header of the configuration can't be used: a sentence for the operator.
+/// Why a header or rule of the configuration can't be used: a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SpecError(pub String);
 
-/// One compiled identity header.
-#[derive(Debug)]
-pub struct IdentityHeader {}
+impl SpecError {
+    pub(super) fn from_error(error: impl std::error::Error) -> Self {
+        Self(error.to_string())
+    }
+}
 
-impl IdentityHeader {
-    /// Compiles one header.
-    ///
-    /// # Errors
-    /// When the name, the path, the template or the expression can't be read.
-    pub fn compile(spec: HeaderSpec) -> Result<Self, SpecError> {
-        Err(SpecError(format!("{} is not written yet", spec.name)))
+impl HeaderSpec {
+    /// A header that carries a claim as it is, which is all that most headers need.
+    pub fn of_claim(name: impl Into<String>, path: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            source: Source::Claim(path.into()),
+            encoding: Encoding::default(),
+            join: None,
+            default: None,
+            required: false,
+        }
     }
 }
 
 /// All identity headers of an app.
 #[derive(Debug, Default)]
-pub struct HeaderMapping {}
+pub struct HeaderMapping {
+    headers: Vec<IdentityHeader>,
+    spellings: names::Spellings,
+}
 
 /// What a person's claims become for one app.
 #[derive(Debug, Default)]
@@ -103,28 +134,51 @@ impl HeaderMapping {
     /// The mapping of these headers. Two whose names an app could read as one are an error of the caller's,
     /// found with [`same_name`].
     pub fn new(headers: Vec<IdentityHeader>) -> Self {
-        drop(headers);
-        Self {}
+        let spellings = names::Spellings::of(headers.iter().map(|header| header.folded.clone()));
+        Self { headers, spellings }
+    }
+
+    /// The mapping of an app that configures none: `X-Auth-Sub`, `-Email`, `-Name`, `-Given-Name`,
+    /// `-Family-Name` and `-Phone-Number`.
+    pub fn default_set() -> Self {
+        let specs = DEFAULTS.map(|(name, path)| HeaderSpec::of_claim(name, path));
+        Self::new(specs.into_iter().filter_map(|spec| IdentityHeader::compile(spec).ok()).collect())
     }
 
     /// Removes every header that an app could read as one of ours, in whatever spelling it came.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        drop(headers.is_empty());
+        // SECURITY: an app trusts these headers; only what `render` made may arrive under their names.
+        self.spellings.strip(headers);
     }
 
     /// What the app gets for this person.
     pub fn render(&self, claims: &Claims, tokens: &Tokens) -> Rendered {
-        drop((claims.0.len(), tokens.access.is_some()));
-        Rendered::default()
+        let person = header::Person::new(claims, tokens);
+        let mut rendered = Rendered::default();
+        for header in &self.headers {
+            match header.render(&person, &mut rendered.omitted) {
+                Ok(Some(value)) => rendered.headers.push((header.name.clone(), value)),
+                Ok(None) => {}
+                Err(missing) => rendered.missing.push(missing),
+            }
+        }
+        rendered
     }
 
     /// The names of all configured headers.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        std::iter::empty()
+        self.headers.iter().map(|header| &header.name)
     }
-}
 
-/// Whether an app could read two header names as the same: letters and digits only, case folded.
-pub fn same_name(a: &str, b: &str) -> bool {
-    a == b
+    /// Every configured header, with an empty value where `present` has none: for a proxy in front that
+    /// copies them over whatever the client sent. `present` is [`Rendered::headers`], or nothing for nobody.
+    pub fn complete<'a>(
+        &'a self,
+        present: &'a [(HeaderName, HeaderValue)],
+    ) -> impl Iterator<Item = (&'a HeaderName, HeaderValue)> {
+        self.names().map(move |name| {
+            let value = present.iter().find(|(rendered, _)| rendered == name).map(|(_, value)| value.clone());
+            (name, value.unwrap_or(HeaderValue::from_static("")))
+        })
+    }
 }
