@@ -1,0 +1,74 @@
+//! What apps owe each other: addresses of their own, and one provider for each origin.
+
+use super::Judge;
+use crate::config::place::KeyPath;
+use crate::config::problem::{Fault, Finding};
+use crate::config::raw::Raw;
+use crate::gateway::App;
+
+impl Judge<'_> {
+    /// `[apps]`.
+    pub(super) fn apps(&mut self, at: &KeyPath, raw: &Raw) -> Option<Vec<App>> {
+        if raw.apps.is_empty() && !self.report.is_blamed(at) {
+            let mend = "add [apps.NAME] with url and upstream";
+            self.report.add(at, Finding::new(Fault::Missing).expected("at least one app").mend(mend));
+        }
+        let endpoints = raw.server.endpoints.as_deref().unwrap_or(super::server::ENDPOINTS);
+        let entries = self.in_order(at, &raw.apps);
+        let apps: Vec<_> =
+            entries.into_iter().map(|(path, name, app)| self.app(&path, name, app, raw)).collect();
+        let judged: Vec<&App> = apps.iter().flatten().collect();
+        for (number, app) in judged.iter().enumerate() {
+            for other in judged.iter().take(number).filter(|other| other.origin == app.origin) {
+                self.neighbours(at, other, app);
+            }
+            let neighbours =
+                judged.iter().filter(|other| other.origin == app.origin && other.name != app.name);
+            for other in neighbours {
+                self.own_addresses(at, app, other, endpoints);
+            }
+        }
+        apps.into_iter().collect()
+    }
+
+    /// Two apps on one origin need prefixes of their own, and share their sessions, hence their provider.
+    fn neighbours(&mut self, at: &KeyPath, first: &App, second: &App) {
+        if first.prefix == second.prefix {
+            let finding = Finding::invalid(format!("is the address of {:?} too", first.name));
+            let found = format!("{}{}", second.origin, second.prefix);
+            let mend = "give each app a host or a path prefix of its own";
+            self.report.add(&at.key(&second.name).key("url"), finding.found(found).mend(mend));
+        }
+        if first.provider != second.provider {
+            // SECURITY: a session is the origin's; a person of one provider must not pass for one of another.
+            let finding = Finding::invalid(format!("differs from that of {:?} on the same host", first.name));
+            let finding =
+                finding.found(format!("{:?}", second.provider)).expected(format!("{:?}", first.provider));
+            let path = at.key(&second.name).key("provider");
+            self.report.add(&path, finding.mend("use one provider for both, or hosts of their own"));
+        }
+    }
+
+    /// What the gateway answers for `app` must not lie below the prefix of `other`, which has the say there.
+    fn own_addresses(&mut self, at: &KeyPath, app: &App, other: &App, endpoints: &str) {
+        let below = |path: &str, prefix: &str| {
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if !below(&other.prefix, &app.prefix) || other.prefix == app.prefix {
+            return;
+        }
+        let own = format!("{}{endpoints}", app.prefix);
+        let name = &app.name;
+        if below(&own, &other.prefix) || below(&other.prefix, &own) {
+            let finding = Finding::invalid(format!("collides with the gateway's own endpoints on {name:?}"));
+            let finding = finding.found(other.prefix.clone()).expected(format!("a prefix apart from {own}"));
+            self.report
+                .add(&at.key(&other.name).key("url"), finding.mend("change the prefix, or server.endpoints"));
+        }
+        if below(&app.callback_path, &other.prefix) {
+            let finding = Finding::invalid(format!("lies below the prefix of {:?}", other.name));
+            let finding = finding.found(app.callback_path.clone()).mend("choose a path outside of it");
+            self.report.add(&at.key(name).key("callback_path"), finding);
+        }
+    }
+}

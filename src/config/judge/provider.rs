@@ -1,0 +1,205 @@
+//! `[providers.*]`: issuer, endpoints, and how we prove ourselves there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use url::Url;
+
+use super::Judge;
+use super::values::{DAY, MINUTE, SECOND};
+use crate::config::place::KeyPath;
+use crate::config::problem::{Fault, Finding};
+use crate::config::raw::Provider;
+use crate::config::source::shown;
+use crate::foundation::secret::Secret;
+use crate::oidc::{ClientAuth, Discovery, Endpoints, Settings, Userinfo};
+
+impl Judge<'_> {
+    /// `[providers]`.
+    pub(super) fn providers(
+        &mut self,
+        at: &KeyPath,
+        raw: &BTreeMap<String, Provider>,
+    ) -> Option<Vec<Settings>> {
+        if raw.is_empty() && !self.report.is_blamed(at) {
+            let mend = "add [providers.NAME] with issuer, client_id and client_secret";
+            self.report.add(at, Finding::new(Fault::Missing).expected("at least one provider").mend(mend));
+        }
+        let each = self.in_order(at, raw).into_iter();
+        each.map(|(path, name, raw)| self.provider(&path, name, raw))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    fn provider(&mut self, at: &KeyPath, name: &str, raw: &Provider) -> Option<Settings> {
+        self.later_values(at, raw);
+        let issuer = self.issuer(&at.key("issuer"), raw.issuer.as_deref());
+        let discovery = if raw.discovery.unwrap_or(true) { Discovery::Fetch } else { Discovery::ByHand };
+        let endpoints = self.endpoints(at, raw, discovery);
+        let mend = "set client_id to the identifier that the provider gave you";
+        let client_id = self.required(&at.key("client_id"), raw.client_id.as_deref(), "text", mend);
+        if client_id == Some("") {
+            self.report.add(&at.key("client_id"), Finding::invalid("is empty").mend(mend));
+        }
+        let secret = raw.client_secret.as_ref().map(|secret| self.secret(&at.key("client_secret"), secret));
+        let client_auth = self.client_auth(at, raw);
+        let ca = self.trusted_certificates(&at.key("ca"), raw.ca.as_deref());
+        let scopes = self.scopes(&at.key("scopes"), raw.scopes.as_deref());
+        let choices = [("auto", Userinfo::Auto), ("always", Userinfo::Always), ("never", Userinfo::Never)];
+        let userinfo = self.choice(&at.key("userinfo"), raw.userinfo.as_deref(), Userinfo::Auto, &choices);
+        let algorithms = self.algorithms(&at.key("id_token_algs"), raw.id_token_algs.as_deref());
+        let skew = raw.clock_skew.as_deref();
+        let clock_skew = self.duration(&at.key("clock_skew"), skew, MINUTE, Duration::ZERO..=MINUTE);
+        let timeout = raw.timeout.as_deref();
+        let timeout = self.duration(&at.key("timeout"), timeout, 10 * SECOND, SECOND..=5 * MINUTE);
+        let max_age = raw
+            .max_age
+            .as_deref()
+            .map(|text| self.duration(&at.key("max_age"), Some(text), DAY, Duration::ZERO..=365 * DAY));
+        let words = self.words(at, raw);
+        let params = self.params(&at.key("params"), &raw.params);
+        let logout = self.provider_logout(&at.key("logout"), raw);
+        words?;
+        Some(Settings {
+            name: name.to_owned(),
+            issuer: issuer?,
+            discovery,
+            endpoints: endpoints?,
+            client_id: client_id?.to_owned(),
+            client_secret: present(secret)?,
+            client_auth: client_auth?,
+            ca: ca?,
+            scopes: scopes?,
+            userinfo: userinfo?,
+            id_token_algs: algorithms?,
+            clock_skew: clock_skew?,
+            timeout: timeout?,
+            prompt: raw.prompt.clone(),
+            acr_values: raw.acr_values.clone(),
+            max_age: present(max_age)?,
+            ui_locales: raw.ui_locales.clone(),
+            audience: raw.audience.clone(),
+            params: params?,
+            logout: logout?,
+        })
+    }
+
+    /// Values that belong to versions to come.
+    fn later_values(&mut self, at: &KeyPath, raw: &Provider) {
+        type Later = (&'static str, &'static str);
+        let keys: [(&str, Option<&str>, &str, &[Later]); 3] = [
+            ("protocol", raw.protocol.as_deref(), "oidc", &[("oauth2", "OAuth 2.0 without OpenID Connect")]),
+            ("response_mode", raw.response_mode.as_deref(), "query", &[("form_post", "form_post")]),
+            (
+                "request",
+                raw.request.as_deref(),
+                "query",
+                &[
+                    ("par", "a pushed authorization request"),
+                    ("jar", "a signed request object"),
+                    ("par+jar", "a pushed and signed request"),
+                    ("request_uri", "a request by reference"),
+                ],
+            ),
+        ];
+        for (key, text, now, later) in keys {
+            let path = at.key(key);
+            match later.iter().find(|(word, _)| Some(*word) == text) {
+                Some((word, what)) => {
+                    let finding =
+                        Finding::later(*what).found(format!("{word:?}")).expected(format!("{now:?}"));
+                    self.report.add(&path, finding.mend("take it out"));
+                }
+                None => drop(self.choice(&path, text, (), &[(now, ())])),
+            }
+        }
+    }
+
+    /// OpenID Connect Discovery 1.0 section 3: a URL without query and fragment, kept byte for byte.
+    fn issuer(&mut self, at: &KeyPath, text: Option<&str>) -> Option<String> {
+        let text =
+            self.required(at, text, "the provider's issuer", "set issuer to the provider's address")?;
+        let url = self.protected_address(at, text)?;
+        let finding = Finding::invalid("is not an issuer").found(format!("{:?}", shown(text)));
+        if url.query().is_some() {
+            return self.refuse(at, finding.mend("take out the ? and what follows"));
+        }
+        if let Some((issuer, _)) = text.split_once("/.well-known/") {
+            return self.refuse(at, finding.mend(format!("write {:?}; the rest is added", shown(issuer))));
+        }
+        Some(text.to_owned())
+    }
+
+    fn endpoints(&mut self, at: &KeyPath, raw: &Provider, discovery: Discovery) -> Option<Endpoints> {
+        if discovery == Discovery::ByHand {
+            let mut needed = vec![
+                ("authorization_endpoint", &raw.authorization_endpoint),
+                ("token_endpoint", &raw.token_endpoint),
+                ("jwks_uri", &raw.jwks_uri),
+            ];
+            if raw.userinfo.as_deref() == Some("always") {
+                needed.push(("userinfo_endpoint", &raw.userinfo_endpoint));
+            }
+            for (key, value) in needed {
+                let mend = format!("set {key}, or discovery = true");
+                self.required(&at.key(key), value.as_deref(), "an address, as discovery = false", &mend);
+            }
+        }
+        let mut endpoint = |key: &str, text: &Option<String>| -> Option<Option<Url>> {
+            present(text.as_deref().map(|text| self.protected_address(&at.key(key), text)))
+        };
+        let authorization = endpoint("authorization_endpoint", &raw.authorization_endpoint);
+        let token = endpoint("token_endpoint", &raw.token_endpoint);
+        let userinfo = endpoint("userinfo_endpoint", &raw.userinfo_endpoint);
+        let jwks = endpoint("jwks_uri", &raw.jwks_uri);
+        let end_session = endpoint("end_session_endpoint", &raw.end_session_endpoint);
+        let introspection = endpoint("introspection_endpoint", &raw.introspection_endpoint);
+        let revocation = endpoint("revocation_endpoint", &raw.revocation_endpoint);
+        let device = endpoint("device_authorization_endpoint", &raw.device_authorization_endpoint);
+        Some(Endpoints {
+            authorization: authorization?,
+            token: token?,
+            userinfo: userinfo?,
+            jwks: jwks?,
+            end_session: end_session?,
+            introspection: introspection?,
+            revocation: revocation?,
+            device_authorization: device?,
+        })
+    }
+
+    fn client_auth(&mut self, at: &KeyPath, raw: &Provider) -> Option<Option<ClientAuth>> {
+        let path = at.key("client_auth");
+        let text = raw.client_auth.as_deref();
+        if let Some(word @ ("client_secret_jwt" | "private_key_jwt" | "tls_client_auth")) = text {
+            let mend = "use client_secret_basic or client_secret_post";
+            return self.refuse(&path, Finding::later(word).found(format!("{word:?}")).mend(mend));
+        }
+        let choices = [
+            ("client_secret_basic", Some(ClientAuth::ClientSecretBasic)),
+            ("client_secret_post", Some(ClientAuth::ClientSecretPost)),
+            ("none", Some(ClientAuth::None)),
+        ];
+        let chosen = self.choice(&path, text, None, &choices)?;
+        match (chosen, &raw.client_secret) {
+            (Some(ClientAuth::None), Some(_)) => {
+                let finding = Finding::invalid("contradicts client_secret").found("\"none\" and a secret");
+                self.refuse(&path, finding.mend("take out client_secret, or client_auth"))
+            }
+            (Some(ClientAuth::ClientSecretBasic | ClientAuth::ClientSecretPost), None) => {
+                let (secret, mend) = (at.key("client_secret"), "set client_secret = { env = \"NAME\" }");
+                self.required(&secret, None::<&Secret>, "a secret, as client_auth asks for one", mend);
+                None
+            }
+            // Without a secret there is nothing else that a client could prove itself with.
+            (None, None) => Some(Some(ClientAuth::None)),
+            (chosen, _) => Some(chosen),
+        }
+    }
+}
+
+/// Nothing where nothing was written; else the judged value, `None` when it is wrong.
+fn present<T>(judged: Option<Option<T>>) -> Option<Option<T>> {
+    judged.map_or(Some(None), |value| value.map(Some))
+}

@@ -1,0 +1,91 @@
+//! `[[apps.*.rules]]`: who may enter, by path and method.
+
+use http::Method;
+
+use super::Judge;
+use crate::config::place::KeyPath;
+use crate::config::problem::Finding;
+use crate::config::raw::Rule as RawRule;
+use crate::config::source::shown;
+use crate::identity::access::{Access, AccessRules, Rule, RuleSpec};
+
+impl Judge<'_> {
+    /// The rules of an app.
+    pub(super) fn rules(&mut self, at: &KeyPath, raw: &[RawRule]) -> Option<AccessRules> {
+        let each = raw.iter().enumerate().map(|(number, raw)| self.rule(&at.index(number), raw));
+        each.collect::<Vec<_>>().into_iter().collect::<Option<_>>().map(AccessRules::new)
+    }
+
+    fn rule(&mut self, at: &KeyPath, raw: &RawRule) -> Option<Rule> {
+        let paths = self.not_empty(&at.key("paths"), raw.paths.as_deref());
+        let methods = self.not_empty(&at.key("methods"), raw.methods.as_deref());
+        let methods = methods.and_then(|methods| self.methods(&at.key("methods"), methods));
+        let access = self.rule_access(&at.key("access"), raw.access.as_deref());
+        let (paths, methods, access) = (paths?, methods?, access?);
+        if access == Access::Public && raw.allow.is_some() {
+            // SECURITY: on a public path nobody is asked, so a condition there would protect nothing.
+            let finding = Finding::invalid("contradicts access = \"public\"");
+            return self
+                .refuse(&at.key("allow"), finding.mend("take out access to ask for sign-in, or allow"));
+        }
+        let spec = RuleSpec { paths: paths.to_vec(), methods, access, allow: raw.allow.clone() };
+        self.compile_rule(at, spec)
+    }
+
+    fn rule_access(&mut self, at: &KeyPath, text: Option<&str>) -> Option<Access> {
+        if text == Some("bearer") {
+            let finding = Finding::later("access by bearer token").found("\"bearer\"").expected("\"public\"");
+            return self.refuse(at, finding.mend("take the rule out"));
+        }
+        self.choice(at, text, Access::SignedIn, &[("public", Access::Public)])
+    }
+
+    /// A list that is left out means all; one that is written must name something.
+    fn not_empty<'v>(&mut self, at: &KeyPath, list: Option<&'v [String]>) -> Option<&'v [String]> {
+        match list {
+            Some([]) => self.refuse(at, Finding::invalid("is empty").mend("take it out to mean all")),
+            list => Some(list.unwrap_or_default()),
+        }
+    }
+
+    fn methods(&mut self, at: &KeyPath, names: &[String]) -> Option<Vec<Method>> {
+        let each = names.iter().enumerate().map(|(number, name)| {
+            let known = Method::from_bytes(name.as_bytes()).ok();
+            known.filter(|_| !name.bytes().any(|byte| byte.is_ascii_lowercase())).or_else(|| {
+                let finding = Finding::invalid("is not a method").found(format!("{:?}", shown(name)));
+                let mend =
+                    format!("methods are written in capitals: {:?}", shown(&name.to_ascii_uppercase()));
+                self.refuse(&at.index(number), finding.expected("a method such as \"GET\"").mend(mend))
+            })
+        });
+        each.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Compiles a rule; when it is refused, its parts are tried alone, to say which of them is wrong.
+    fn compile_rule(&mut self, at: &KeyPath, spec: RuleSpec) -> Option<Rule> {
+        let error = match Rule::compile(spec.clone()) {
+            Ok(rule) => return Some(rule),
+            Err(error) => error,
+        };
+        let mut told = false;
+        for (number, path) in spec.paths.iter().enumerate() {
+            let alone = RuleSpec { paths: vec![path.clone()], ..RuleSpec::default() };
+            if let Err(error) = Rule::compile(alone) {
+                let finding =
+                    Finding::invalid(format!("can't be used: {error}")).found(format!("{:?}", shown(path)));
+                self.report.add(&at.key("paths").index(number), finding);
+                told = true;
+            }
+        }
+        let allow = RuleSpec { allow: spec.allow.clone(), ..RuleSpec::default() };
+        if let (Some(allow), Err(error)) = (spec.allow, Rule::compile(allow)) {
+            let finding = Finding::invalid(format!("can't be used: {error}")).found(shown(&allow));
+            self.report.add(&at.key("allow"), finding);
+            told = true;
+        }
+        if !told {
+            self.report.add(at, Finding::invalid(format!("can't be used: {error}")));
+        }
+        None
+    }
+}

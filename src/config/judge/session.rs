@@ -1,0 +1,126 @@
+//! `[session]`: keys, store, times, the cookie; and the state directory.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Judge;
+use super::values::{HOUR, MINUTE};
+use crate::config::place::KeyPath;
+use crate::config::problem::Finding;
+use crate::config::raw::{Raw, Session};
+use crate::config::source::shown;
+use crate::foundation::sealing::RootKey;
+use crate::sessions::{SameSite, Settings, StoreKind};
+
+/// Browsers keep no cookie longer than this (RFC 6265bis section 5.6.1).
+const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+impl Judge<'_> {
+    /// `[session]`.
+    pub(super) fn session(&mut self, at: &KeyPath, raw: &Raw) -> Option<Settings> {
+        let session = &raw.session;
+        let keys = self.keys(&at.key("keys"), session);
+        let store = self.store(&at.key("store"), session.store.as_deref());
+        let times = self.times(at, session);
+        let max_sessions =
+            self.number(&at.key("max_sessions"), session.max_sessions, 100_000, 1..=10_000_000);
+        let same_site = self.same_site(&at.key("cookie").key("same_site"), raw);
+        let cookie_name = self.cookie_name(&at.key("cookie").key("name"), raw);
+        let (idle_timeout, lifetime) = times?;
+        Some(Settings {
+            keys: keys?,
+            store: store?,
+            state_dir: self.state_dir(raw.server.state_dir.as_deref()),
+            idle_timeout,
+            lifetime,
+            cookie_name: cookie_name?,
+            same_site: same_site?,
+            max_sessions: max_sessions?,
+        })
+    }
+
+    fn keys(&mut self, at: &KeyPath, raw: &Session) -> Option<Vec<RootKey>> {
+        let each = raw.keys.iter().enumerate().map(|(number, raw)| {
+            let path = at.index(number);
+            let secret = self.secret(&path, raw)?;
+            RootKey::from_base64(secret.expose()).or_else(|| {
+                let finding = Finding::invalid("is not a session key").expected("base64 of 32 bytes");
+                self.refuse(&path, finding.mend("make one with `vestibule keygen`"))
+            })
+        });
+        each.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn store(&mut self, at: &KeyPath, text: Option<&str>) -> Option<StoreKind> {
+        let stores =
+            [("file", StoreKind::File), ("memory", StoreKind::Memory), ("cookie", StoreKind::Cookie)];
+        let redis = ["redis://", "rediss://", "redis+sentinel://", "redis+cluster://"];
+        if text.is_some_and(|text| redis.iter().any(|scheme| text.starts_with(scheme))) {
+            let finding = Finding::later("a Redis store").expected("\"file\", \"memory\" or \"cookie\"");
+            return self.refuse(
+                at,
+                finding.mend("use \"file\" for one gateway, or \"cookie\" for many with the same keys"),
+            );
+        }
+        self.choice(at, text, StoreKind::File, &stores)
+    }
+
+    fn times(&mut self, at: &KeyPath, raw: &Session) -> Option<(Duration, Duration)> {
+        let (idle_text, life_text) = (raw.idle_timeout.as_deref(), raw.lifetime.as_deref());
+        let lifetime = self.duration(&at.key("lifetime"), life_text, 24 * HOUR, MINUTE..=LONGEST);
+        let idle = self.duration(&at.key("idle_timeout"), idle_text, 8 * HOUR, MINUTE..=LONGEST);
+        let (mut idle, lifetime) = (idle?, lifetime?);
+        if idle > lifetime {
+            if idle_text.is_some() {
+                let (path, mend) = (at.key("idle_timeout"), "raise lifetime or lower idle_timeout");
+                let found = format!("{:?}", idle_text.unwrap_or_default());
+                let expected = format!("at most lifetime, which is {:?}", life_text.unwrap_or("24h"));
+                let finding = Finding::invalid("is longer than the lifetime").found(found).expected(expected);
+                return self.refuse(&path, finding.mend(mend));
+            }
+            idle = lifetime;
+        }
+        Some((idle, lifetime))
+    }
+
+    fn same_site(&mut self, at: &KeyPath, raw: &Raw) -> Option<SameSite> {
+        let choices = [("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)];
+        let text = raw.session.cookie.same_site.as_deref();
+        let chosen = self.choice(at, text, SameSite::Lax, &choices)?;
+        if chosen == SameSite::None && has_plain_app(raw) {
+            let finding = Finding::invalid("needs https").found("\"none\", and an app with an http:// url");
+            return self.refuse(at, finding.mend("browsers take such a cookie only over https: use \"lax\""));
+        }
+        Some(chosen)
+    }
+
+    fn cookie_name(&mut self, at: &KeyPath, raw: &Raw) -> Option<Option<String>> {
+        let Some(name) = raw.session.cookie.name.as_deref() else { return Some(None) };
+        let found = format!("{:?}", shown(name));
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(is_token) {
+            let finding = Finding::invalid("is not a cookie's name").found(found);
+            return self.refuse(at, finding.expected("1 to 64 letters, digits and - _ ."));
+        }
+        let folded = name.to_ascii_lowercase();
+        if (folded.starts_with("__host-") || folded.starts_with("__secure-")) && has_plain_app(raw) {
+            let finding = Finding::invalid("needs https").found(found);
+            return self.refuse(at, finding.mend("take the prefix off while an app has an http:// url"));
+        }
+        Some(Some(name.to_owned()))
+    }
+
+    /// As written; else where systemd says; else beside the configuration file.
+    fn state_dir(&self, text: Option<&str>) -> PathBuf {
+        let systemd = self.environment.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
+        match (text, systemd) {
+            (Some(text), _) => self.path(text),
+            (None, Some(directory)) if !directory.is_empty() => PathBuf::from(directory),
+            (None, _) => self.path("state"),
+        }
+    }
+}
+
+fn has_plain_app(raw: &Raw) -> bool {
+    raw.apps.values().any(|app| app.url.as_ref().is_some_and(|url| url.starts_with("http://")))
+}

@@ -1,0 +1,292 @@
+//! Every key that a configuration may have: its type, and whether it works yet.
+//!
+//! This table is all that the walk, the environment and the tests of `config.toml.example` know of keys.
+//! What a value means is judged elsewhere.
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Where it stands; `*` is a name of the administrator's choosing.
+    pub(super) path: &'static str,
+    /// The type of its value.
+    pub(super) kind: Kind,
+    /// Whether it works yet.
+    pub(super) support: Support,
+}
+
+/// The type of a key's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text.
+    Text,
+    /// Text that may be secret and is not shown.
+    HiddenText,
+    /// A length of time, as text.
+    Duration,
+    /// A secret: text, or where it is kept.
+    Secret,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number, not negative.
+    Number,
+    /// A list of text.
+    Texts,
+    /// Text, or a list of it.
+    TextOrTexts,
+    /// A list of secrets.
+    Secrets,
+    /// A table with the keys of this schema.
+    Table,
+    /// A list of such tables.
+    Tables,
+    /// Such a table or a list of them.
+    TableOrTables,
+    /// Text or such a table.
+    TextOrTable,
+    /// A table whose names the administrator chooses.
+    Names,
+}
+
+/// Whether a key works yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Support {
+    /// It works.
+    Now,
+    /// It belongs to a version to come, and is refused.
+    Later,
+}
+
+impl Kind {
+    /// What is expected, in words.
+    pub(super) const fn expected(self) -> &'static str {
+        match self {
+            Self::Text | Self::HiddenText => "text in quotes",
+            Self::Duration => "a duration such as \"90s\", \"15m\", \"8h\" or \"30d\"",
+            Self::Secret => "text in quotes, { env = \"NAME\" } or { file = \"path\" }",
+            Self::Flag => "true or false",
+            Self::Number => "a whole number, 0 or more",
+            Self::Texts => "a list such as [\"a\", \"b\"]",
+            Self::TextOrTexts => "text in quotes or a list such as [\"a\", \"b\"]",
+            Self::Secrets => "a list of secrets such as [{ env = \"NAME\" }]",
+            Self::Table | Self::Names => "a table",
+            Self::Tables => "a list of tables",
+            Self::TableOrTables => "a table or a list of tables",
+            Self::TextOrTable => "text in quotes or a table",
+        }
+    }
+}
+
+const fn now(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, support: Support::Now }
+}
+
+const fn later(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, support: Support::Later }
+}
+
+use Kind::{
+    Duration, Flag, HiddenText, Names, Number, Secret, Secrets, Table, TableOrTables, Tables, Text,
+    TextOrTable, TextOrTexts, Texts,
+};
+
+/// All keys. A table stands before its keys.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    now("server", Table),
+    now("server.listen", TextOrTexts),
+    now("server.danger_allow_http", Flag),
+    now("server.tls", TableOrTables),
+    now("server.tls.cert", Text),
+    now("server.tls.key", Text),
+    now("server.state_dir", Text),
+    now("server.trusted_proxies", Texts),
+    now("server.proxy_protocol", Flag),
+    now("server.endpoints", Text),
+    now("server.workers", Number),
+    now("server.drain_timeout", Duration),
+    now("server.limits", Table),
+    now("server.limits.head_bytes", Number),
+    now("server.limits.headers", Number),
+    now("server.limits.head_timeout", Duration),
+    now("server.limits.connections", Number),
+
+    now("admin", Table),
+    now("admin.listen", Text),
+
+    now("log", Table),
+    now("log.format", Text),
+    now("log.level", Text),
+    now("log.access", Flag),
+    now("log.subject", Flag),
+
+    now("pages", Table),
+    now("pages.name", Text),
+    now("pages.logo", Text),
+
+    now("session", Table),
+    now("session.keys", Secrets),
+    now("session.store", Text),
+    now("session.idle_timeout", Duration),
+    now("session.lifetime", Duration),
+    now("session.max_sessions", Number),
+    now("session.cookie", Table),
+    now("session.cookie.name", Text),
+    later("session.cookie.domain", Text),
+    now("session.cookie.same_site", Text),
+
+    now("providers", Names),
+    now("providers.*", Table),
+    now("providers.*.protocol", Text),
+    later("providers.*.subject", Text),
+    now("providers.*.issuer", Text),
+    now("providers.*.discovery", Flag),
+    now("providers.*.authorization_endpoint", Text),
+    now("providers.*.token_endpoint", Text),
+    now("providers.*.userinfo_endpoint", Text),
+    now("providers.*.jwks_uri", Text),
+    now("providers.*.end_session_endpoint", Text),
+    now("providers.*.introspection_endpoint", Text),
+    now("providers.*.revocation_endpoint", Text),
+    now("providers.*.device_authorization_endpoint", Text),
+    now("providers.*.client_id", Text),
+    now("providers.*.client_secret", Secret),
+    now("providers.*.client_auth", Text),
+    later("providers.*.private_key", Secret),
+    later("providers.*.tls_client", Table),
+    now("providers.*.ca", Text),
+    now("providers.*.scopes", Texts),
+    now("providers.*.response_mode", Text),
+    now("providers.*.request", Text),
+    later("providers.*.request_uri", Text),
+    later("providers.*.dpop", Flag),
+    now("providers.*.userinfo", Text),
+    now("providers.*.id_token_algs", Texts),
+    now("providers.*.clock_skew", Duration),
+    now("providers.*.timeout", Duration),
+    now("providers.*.prompt", Text),
+    now("providers.*.acr_values", Text),
+    now("providers.*.max_age", Duration),
+    now("providers.*.ui_locales", Text),
+    now("providers.*.audience", Text),
+    now("providers.*.params", Names),
+    now("providers.*.params.*", Text),
+    now("providers.*.logout", Table),
+    now("providers.*.logout.id_token_hint", Flag),
+    now("providers.*.logout.session_param", Text),
+
+    now("apps", Names),
+    now("apps.*", Table),
+    now("apps.*.url", Text),
+    now("apps.*.upstream", TextOrTexts),
+    now("apps.*.provider", TextOrTexts),
+    now("apps.*.strip_prefix", Flag),
+    now("apps.*.callback_path", Text),
+    now("apps.*.host_header", Text),
+    now("apps.*.timeouts", Table),
+    now("apps.*.timeouts.connect", Duration),
+    now("apps.*.timeouts.response", Duration),
+    now("apps.*.websocket_origins", Texts),
+    now("apps.*.upstream_tls", Table),
+    now("apps.*.upstream_tls.ca", Text),
+    now("apps.*.upstream_tls.server_name", Text),
+    later("apps.*.identity_jwt", Table),
+    now("apps.*.headers", Names),
+    now("apps.*.headers.*", TextOrTable),
+    now("apps.*.headers.*.claim", Text),
+    now("apps.*.headers.*.template", Text),
+    now("apps.*.headers.*.expr", Text),
+    now("apps.*.headers.*.value", HiddenText),
+    now("apps.*.headers.*.token", Text),
+    now("apps.*.headers.*.join", Text),
+    now("apps.*.headers.*.encode", Text),
+    now("apps.*.headers.*.default", Text),
+    now("apps.*.headers.*.required", Flag),
+    now("apps.*.rules", Tables),
+    now("apps.*.rules.paths", Texts),
+    now("apps.*.rules.methods", Texts),
+    now("apps.*.rules.access", Text),
+    now("apps.*.rules.allow", Text),
+    later("apps.*.rules.acr", Text),
+    later("apps.*.rules.max_age", Duration),
+    now("apps.*.logout", Table),
+    later("apps.*.logout.paths", Texts),
+    now("apps.*.logout.redirect", Text),
+];
+
+/// The table of the whole configuration, whose keys are the outermost.
+pub(super) const ROOT: Key = now("", Table);
+
+impl Key {
+    /// The key `name` of this table.
+    pub(super) fn child(&self, name: &str) -> Option<&'static Key> {
+        let mut any = None;
+        for key in self.children() {
+            match key.name() {
+                "*" => any = Some(key),
+                own if own == name => return Some(key),
+                _ => {}
+            }
+        }
+        any
+    }
+
+    /// The keys of this table.
+    pub(super) fn children(&self) -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(|key| key.parent() == self.path)
+    }
+
+    /// The last part of the path.
+    pub(super) fn name(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
+    fn parent(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
+    }
+
+    /// Whether the value may be shown in a problem: by its type, and by its name where administrators choose
+    /// names.
+    pub(super) fn is_secret(&self, name: &str) -> bool {
+        let telling = ["secret", "password", "passwd", "token", "key", "credential"];
+        let folded = name.to_ascii_lowercase();
+        matches!(self.kind, Kind::Secret | Kind::Secrets | Kind::HiddenText)
+            || self.name() == "*"
+                && self.kind == Kind::Text
+                && telling.iter().any(|word| folded.contains(word))
+    }
+}
+
+/// The candidate that was probably meant by `name`.
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = name.to_lowercase().replace('-', "_");
+    candidates
+        .map(|candidate| {
+            let like = candidate.to_lowercase().replace('-', "_");
+            (strsim::normalized_damerau_levenshtein(&folded, &like), candidate)
+        })
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_stands_once_and_in_a_table_of_its_own() {
+        for (number, key) in KEYS.iter().enumerate() {
+            assert!(!KEYS[..number].iter().any(|other| other.path == key.path), "{} stands twice", key.path);
+            let parent = KEYS[..number].iter().find(|other| other.path == key.parent());
+            assert!(key.parent().is_empty() || parent.is_some(), "{} has no table before it", key.path);
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_through_typing_errors() {
+        let names = || ["idle_timeout", "lifetime", "keys"].into_iter();
+        assert_eq!(nearest("idle_timout", names()), Some("idle_timeout"));
+        assert_eq!(nearest("Idle-Timeout", names()), Some("idle_timeout"));
+        assert_eq!(nearest("colour", names()), None);
+    }
+}
