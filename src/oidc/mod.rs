@@ -3,6 +3,35 @@
 //! One file a message. Each message builds a request and reads a response as plain values; only
 //! `transport` opens sockets, and no file here asks for the time but through an argument.
 
+mod algorithm;
+mod authorization;
+mod cached;
+mod callback;
+mod discovery;
+mod end_session;
+mod error;
+#[cfg(test)]
+mod fixture;
+mod id_token;
+mod jwks;
+mod jwt;
+mod message;
+mod metadata;
+mod provider;
+mod token;
+mod transport;
+mod userinfo;
+
+pub use authorization::{LOGIN_LIFETIME, LoginRequest, PendingLogin, RESERVED_PARAMS};
+pub use cached::Readiness;
+pub use callback::{AuthorizationResponse, CallbackError, Redemption};
+pub use end_session::{EndSession, EndSessionRequest};
+pub use error::{Fault, NetworkFailure, OidcError, SetupError};
+pub use id_token::IdTokenError;
+pub use jwt::JwtError;
+pub use message::Call;
+pub use provider::{Provider, SignIn};
+
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;

@@ -1,0 +1,279 @@
+//! The authorization request: OpenID Connect Core 1.0 section 3.1.2.1, RFC 7636 section 4.3, RFC 6749 section
+//! 4.1.1, and what has to be remembered until the answer comes.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient};
+use openidconnect::{
+    AuthUrl, ClientId, CsrfToken, IssuerUrl, JsonWebKeySet, Nonce, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, Scope,
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::Settings;
+use super::error::OidcError;
+use super::message::Call;
+use super::metadata::Metadata;
+use crate::foundation::clock::Timestamp;
+use crate::foundation::random;
+use crate::foundation::secret::Secret;
+
+/// How long a person may take to sign in at the provider.
+pub const LOGIN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// Parameters that `params` can't set, because the login itself or a setting of their own sets them.
+pub const RESERVED_PARAMS: [&str; 17] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+    "prompt",
+    "max_age",
+    "acr_values",
+    "ui_locales",
+    "audience",
+];
+
+/// One login, as it is begun.
+#[derive(Clone, Debug)]
+pub struct LoginRequest {
+    /// Where the provider sends the browser back to; it must be registered there, byte for byte.
+    pub redirect_uri: Url,
+    /// `prompt` of this login, in place of the provider's setting: `login` after a sign-out.
+    pub prompt: Option<String>,
+    /// Whom the provider should propose (`login_hint`).
+    pub login_hint: Option<String>,
+}
+
+impl LoginRequest {
+    /// A login as the settings say, that comes back to `redirect_uri`.
+    pub const fn new(redirect_uri: Url) -> Self {
+        Self { redirect_uri, prompt: None, login_hint: None }
+    }
+}
+
+/// What has to be remembered between the redirect to the provider and the callback. It belongs sealed into one
+/// browser's login cookie, and is spent by [`PendingLogin::check`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PendingLogin {
+    pub(super) provider: String,
+    pub(super) state: String,
+    pub(super) nonce: Secret,
+    pub(super) verifier: Secret,
+    pub(super) redirect_uri: String,
+    pub(super) started_at: Timestamp,
+    /// In seconds.
+    pub(super) max_age: Option<u64>,
+    /// Whether the response has to carry `iss`.
+    pub(super) response_iss: bool,
+}
+
+impl PendingLogin {
+    /// The `state` of the authorization request.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// The name of the provider that the login was begun with.
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+}
+
+/// The address to send the browser to, and what to remember.
+pub(super) fn request(
+    settings: &Settings,
+    metadata: &Metadata,
+    login: LoginRequest,
+    now: Timestamp,
+) -> Result<(Url, PendingLogin), OidcError> {
+    // SECURITY: 256 bits each from the system: state against login CSRF, nonce against a replayed ID token,
+    // PKCE against a stolen or injected code (RFC 9700 section 2.1.1).
+    let (state, nonce, verifier) = (random::token(), random::token(), random::token());
+    let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.clone()));
+    let issuer = IssuerUrl::new(settings.issuer.clone())
+        .map_err(|_| OidcError::Address { call: Call::Authorization })?;
+    // The library knows the request's form; it is never asked to judge an answer.
+    let client =
+        CoreClient::new(ClientId::new(settings.client_id.clone()), issuer, JsonWebKeySet::new(Vec::new()))
+            .set_auth_uri(AuthUrl::from_url(metadata.authorization.clone()));
+    let redirect_uri = RedirectUrl::from_url(login.redirect_uri.clone());
+    let (sent_state, sent_nonce) = (CsrfToken::new(state.clone()), Nonce::new(nonce.clone()));
+    let scopes = settings.scopes.iter().filter(|scope| *scope != "openid");
+    let mut request = client
+        .authorize_url(CoreAuthenticationFlow::AuthorizationCode, || sent_state, || sent_nonce)
+        .set_pkce_challenge(challenge)
+        .set_redirect_uri(Cow::Owned(redirect_uri))
+        .add_scopes(scopes.map(|scope| Scope::new(scope.clone())));
+    if let Some(max_age) = settings.max_age {
+        request = request.set_max_age(max_age);
+    }
+    let prompt = prompt(settings, login.prompt);
+    let optional = [
+        ("prompt", prompt.as_deref()),
+        ("acr_values", settings.acr_values.as_deref()),
+        ("ui_locales", settings.ui_locales.as_deref()),
+        ("audience", settings.audience.as_deref()),
+        ("login_hint", login.login_hint.as_deref()),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            request = request.add_extra_param(name.to_owned(), value.to_owned());
+        }
+    }
+    for (name, value) in &settings.params {
+        // A login's own hint is the one that counts; twice would be refused (RFC 6749 section 3.1).
+        if name != "login_hint" || login.login_hint.is_none() {
+            request = request.add_extra_param(name.clone(), value.clone());
+        }
+    }
+    let (url, _, _) = request.url();
+    let pending = PendingLogin {
+        provider: settings.name.clone(),
+        state,
+        nonce: Secret::new(nonce),
+        verifier: Secret::new(verifier),
+        redirect_uri: login.redirect_uri.into(),
+        started_at: now,
+        max_age: settings.max_age.map(|max_age| max_age.as_secs()),
+        response_iss: metadata.response_iss,
+    };
+    Ok((url, pending))
+}
+
+/// The login's own `prompt`, else the setting's. Core 11: `offline_access` is dropped without a word unless the
+/// prompt has `consent`, so it gets it, but where the operator wrote a prompt or nothing may be asked.
+fn prompt(settings: &Settings, own: Option<String>) -> Option<String> {
+    let offline = settings.scopes.iter().any(|scope| scope == "offline_access");
+    match (own, &settings.prompt) {
+        (None, Some(chosen)) => Some(chosen.clone()),
+        (None, None) => offline.then(|| "consent".to_owned()),
+        (Some(own), _) if offline && own != "none" && !own.split(' ').any(|word| word == "consent") => {
+            Some(format!("{own} consent"))
+        }
+        (Some(own), _) => Some(own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use aws_lc_rs::digest;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::oidc::fixture;
+
+    fn callback() -> LoginRequest {
+        LoginRequest::new(Url::parse("https://lms.example/_sso/callback").unwrap())
+    }
+
+    fn begin(settings: &Settings, login: LoginRequest) -> (HashMap<String, String>, PendingLogin) {
+        let (url, pending) =
+            request(settings, &fixture::metadata(settings), login, Timestamp::from_secs(7)).unwrap();
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let names: HashMap<String, String> = pairs.iter().cloned().collect();
+        assert_eq!(pairs.len(), names.len(), "no parameter is sent twice");
+        (names, pending)
+    }
+
+    #[test]
+    fn the_least_request_carries_code_pkce_state_and_nonce() {
+        let settings = fixture::settings("https://id.example");
+        let (sent, pending) = begin(&settings, callback());
+        let challenge =
+            URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, pending.verifier.expose().as_bytes()));
+        let expected = [
+            ("response_type", "code"),
+            ("client_id", "lms"),
+            ("redirect_uri", "https://lms.example/_sso/callback"),
+            ("scope", "openid email"),
+            ("state", pending.state()),
+            ("nonce", pending.nonce.expose()),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        assert_eq!(sent, expected.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect());
+        let (_, again) = begin(&settings, callback());
+        assert_ne!(pending.state, again.state);
+        assert_ne!(pending.nonce, again.nonce);
+        assert_ne!(pending.verifier, again.verifier);
+    }
+
+    #[test]
+    fn everything_that_is_set_is_sent() {
+        let mut settings = fixture::settings("https://id.example");
+        settings.prompt = Some("login".into());
+        settings.acr_values = Some("urn:a urn:b".into());
+        settings.max_age = Some(Duration::from_secs(28_800));
+        settings.ui_locales = Some("ru en".into());
+        settings.audience = Some("https://api.example".into());
+        settings.params = vec![("kc_idp_hint".into(), "корп & ко".into()), ("login_hint".into(), "x".into())];
+        let mut login = callback();
+        login.login_hint = Some("anna".into());
+        let (sent, pending) = begin(&settings, login);
+        for (name, value) in [
+            ("prompt", "login"),
+            ("acr_values", "urn:a urn:b"),
+            ("max_age", "28800"),
+            ("ui_locales", "ru en"),
+            ("audience", "https://api.example"),
+            ("kc_idp_hint", "корп & ко"),
+            ("login_hint", "anna"),
+        ] {
+            assert_eq!(sent[name], value);
+        }
+        assert_eq!(pending.max_age, Some(28_800));
+    }
+
+    #[test]
+    fn the_query_of_the_endpoint_itself_is_kept() {
+        let settings = fixture::settings("https://id.example");
+        let mut metadata = fixture::metadata(&settings);
+        metadata.authorization = Url::parse("https://id.example/auth?tenant=a%20b").unwrap();
+        let (url, _) = request(&settings, &metadata, callback(), Timestamp::default()).unwrap();
+        assert!(url.as_str().starts_with("https://id.example/auth?tenant=a%20b&"), "{url}");
+    }
+
+    #[test]
+    fn a_login_may_ask_again_and_offline_access_asks_for_consent() {
+        for (scopes, set, own, expected) in [
+            (vec!["openid"], None, None, None),
+            (vec!["openid"], Some("login"), None, Some("login")),
+            (vec!["openid"], Some("select_account"), Some("login"), Some("login")),
+            (vec!["offline_access"], None, None, Some("consent")),
+            (vec!["offline_access"], Some("login"), None, Some("login")),
+            (vec!["offline_access"], None, Some("login"), Some("login consent")),
+            (vec!["offline_access"], None, Some("none"), Some("none")),
+            (vec!["offline_access"], None, Some("login consent"), Some("login consent")),
+        ] {
+            let mut settings = fixture::settings("https://id.example");
+            settings.scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            settings.prompt = set.map(str::to_owned);
+            let own = own.map(str::to_owned);
+            assert_eq!(prompt(&settings, own.clone()).as_deref(), expected, "{scopes:?} {set:?} {own:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_survives_being_written_down() {
+        let settings = fixture::settings("https://id.example");
+        let (_, pending) = begin(&settings, callback());
+        let read: PendingLogin = rmp_serde::from_slice(&rmp_serde::to_vec(&pending).unwrap()).unwrap();
+        assert_eq!(read.state, pending.state);
+        assert_eq!(read.verifier, pending.verifier);
+        assert!(!format!("{read:?}").contains(read.verifier.expose()));
+    }
+}

@@ -1,0 +1,324 @@
+//! The authorization response: RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.4, Core 3.1.2.5 to 3.1.2.7.
+//!
+//! A [`PendingLogin`] is consumed here. A code that passed is a [`Redemption`], the only thing that the token
+//! endpoint is asked with: nothing is sent there before `state` and `iss` were compared.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use aws_lc_rs::constant_time;
+use thiserror::Error;
+
+use super::authorization::{LOGIN_LIFETIME, PendingLogin};
+use super::error::{OidcError, Refusal};
+use super::message::{Call, told};
+use super::provider::Provider;
+use crate::foundation::clock::Timestamp;
+use crate::foundation::secret::Secret;
+
+const MOST_BYTES: usize = 16 * 1024;
+const MOST_PARAMETERS: usize = 32;
+
+/// What the provider sent through the browser, read and not yet believed.
+#[derive(Clone, Debug, Default)]
+pub struct AuthorizationResponse {
+    code: Option<Secret>,
+    state: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+/// A code that belongs to this browser's login and may be redeemed, once.
+#[derive(Debug)]
+pub struct Redemption {
+    pub(super) provider: String,
+    pub(super) code: Secret,
+    pub(super) nonce: Secret,
+    pub(super) verifier: Secret,
+    pub(super) redirect_uri: String,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// Why an authorization response is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CallbackError {
+    /// More than any provider sends.
+    #[error("it is too long")]
+    TooLong,
+    /// RFC 6749 section 3.1: no parameter more than once.
+    #[error("the parameter {0:?} is given twice")]
+    Repeated(String),
+    /// A token or a signed response, which was not asked for.
+    #[error("it carries `{0}`, which was not asked for")]
+    Unasked(&'static str),
+    /// The login was begun with another provider.
+    #[error("the login was begun with another provider")]
+    OtherProvider,
+    /// Without `state` it belongs to no login.
+    #[error("it has no `state`")]
+    NoState,
+    /// It belongs to another login, or to another browser's.
+    #[error("its `state` is another login's")]
+    OtherState,
+    /// The person took too long.
+    #[error("the login was begun {0:?} ago")]
+    Expired(Duration),
+    /// RFC 9207 section 2.4: announced, so it must be there.
+    #[error("it has no `iss`, though the provider announces it")]
+    NoIssuer,
+    /// Another provider answered (mix-up).
+    #[error("its `iss` is {found:?}, not {expected:?}")]
+    OtherIssuer {
+        /// What it says.
+        found: String,
+        /// The configured issuer.
+        expected: String,
+    },
+    /// It says yes and no.
+    #[error("it has both `code` and `error`")]
+    CodeAndError,
+    /// It says nothing.
+    #[error("it has neither `code` nor `error`")]
+    Nothing,
+}
+
+impl CallbackError {
+    /// A code for logs that stays the same between versions.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong | Self::Repeated(_) | Self::Unasked(_) | Self::CodeAndError | Self::Nothing => {
+                "callback_malformed"
+            }
+            Self::OtherProvider | Self::NoState | Self::OtherState => "callback_state",
+            Self::Expired(_) => "callback_expired",
+            Self::NoIssuer | Self::OtherIssuer { .. } => "callback_issuer",
+        }
+    }
+}
+
+impl AuthorizationResponse {
+    /// Reads the parameters of a callback: its query, or the body of a form. Pure, for any text.
+    ///
+    /// # Errors
+    /// When a parameter is given twice, one is there that was not asked for, or it is too long.
+    pub fn parse(query: &str) -> Result<Self, CallbackError> {
+        // SECURITY: a stranger chooses these bytes.
+        if query.len() > MOST_BYTES {
+            return Err(CallbackError::TooLong);
+        }
+        let mut seen: Vec<Cow<'_, str>> = Vec::new();
+        let mut response = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            // RFC 6749 section 3.1: no parameter more than once, known or not.
+            // SECURITY: two readers could take different ones for the true one (parameter pollution).
+            if seen.contains(&name) {
+                return Err(CallbackError::Repeated(told(&name)));
+            }
+            if seen.len() == MOST_PARAMETERS {
+                return Err(CallbackError::TooLong);
+            }
+            // RFC 6749 section 3.1: a parameter without a value counts as left out.
+            let value = Some(value.into_owned()).filter(|value| !value.is_empty());
+            match name.as_ref() {
+                "code" => response.code = value.map(Secret::new),
+                "state" => response.state = value,
+                "iss" => response.iss = value,
+                "error" => response.error = value,
+                "error_description" => response.error_description = value,
+                // SECURITY: tokens in an address are what the code flow is there to prevent.
+                "access_token" => return Err(CallbackError::Unasked("access_token")),
+                "id_token" => return Err(CallbackError::Unasked("id_token")),
+                "response" => return Err(CallbackError::Unasked("response")),
+                // RFC 6749 section 4.1.2: what is not known is ignored; `session_state` and `scope` are common.
+                _ => {}
+            }
+            seen.push(name);
+        }
+        Ok(response)
+    }
+
+    /// The `state`, by which a browser's login is found.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+}
+
+impl PendingLogin {
+    /// Holds the response against this login and spends both.
+    ///
+    /// # Errors
+    /// When the response belongs to another login or provider, came too late, breaks the protocol, or says no.
+    pub fn check(
+        self,
+        provider: &Provider,
+        response: AuthorizationResponse,
+        now: Timestamp,
+    ) -> Result<Redemption, OidcError> {
+        let settings = provider.settings();
+        self.check_for(&settings.name, &settings.issuer, response, now)
+    }
+
+    fn check_for(
+        self,
+        provider: &str,
+        issuer: &str,
+        response: AuthorizationResponse,
+        now: Timestamp,
+    ) -> Result<Redemption, OidcError> {
+        // RFC 9700 section 4.4.2: the login remembers its provider.
+        if self.provider != provider {
+            return Err(CallbackError::OtherProvider.into());
+        }
+
+        // RFC 6749 section 10.12, Core 3.1.2.7: state, on errors too
+        // SECURITY: a response that somebody else started (login CSRF, code injection).
+        let state = response.state.ok_or(CallbackError::NoState)?;
+        constant_time::verify_slices_are_equal(state.as_bytes(), self.state.as_bytes())
+            .map_err(|_| CallbackError::OtherState)?;
+        let age = now.since(self.started_at);
+        if age > LOGIN_LIFETIME {
+            return Err(CallbackError::Expired(age).into());
+        }
+
+        // RFC 9207 section 2.4: iss, on errors too, as a plain string; one that was not announced is compared all
+        // the same.
+        // SECURITY: a code of ours that an attacker's provider wants redeemed there (mix-up).
+        match response.iss {
+            None if self.response_iss => return Err(CallbackError::NoIssuer.into()),
+            Some(found) if found != issuer => {
+                let expected = issuer.to_owned();
+                return Err(CallbackError::OtherIssuer { found: told(&found), expected }.into());
+            }
+            _ => {}
+        }
+
+        // RFC 6749 sections 4.1.2 and 4.1.2.1, Core 3.1.2.6: a code or an error
+        let code = match (response.code, response.error) {
+            (Some(_), Some(_)) => return Err(CallbackError::CodeAndError.into()),
+            (None, None) => return Err(CallbackError::Nothing.into()),
+            (None, Some(error)) => {
+                let description = response.error_description.as_deref().map(told);
+                let refusal = Refusal { call: Call::Authorization, error: told(&error), description };
+                return Err(OidcError::Refused(refusal));
+            }
+            (Some(code), None) => code,
+        };
+        Ok(Redemption {
+            provider: self.provider,
+            code,
+            nonce: self.nonce,
+            verifier: self.verifier,
+            redirect_uri: self.redirect_uri,
+            max_age: self.max_age.map(Duration::from_secs),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::oidc::Fault;
+    use crate::oidc::fixture;
+
+    const ISSUER: &str = "https://id.example/r";
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn check(query: &str, response_iss: bool) -> Result<Redemption, OidcError> {
+        let pending = PendingLogin { response_iss, started_at: NOW, ..fixture::pending("the-state") };
+        pending.check_for("trusted", ISSUER, AuthorizationResponse::parse(query)?, NOW)
+    }
+
+    #[test]
+    fn a_response_is_taken_or_refused_by_the_specification() {
+        let iss = "iss=https%3A%2F%2Fid.example%2Fr";
+        let cases: [(&str, bool, Option<(&str, Fault)>); 26] = [
+            ("code=c&state=the-state", false, None),
+            ("code=c&state=the-state&IGNORED=1&session_state=x", false, None),
+            ("error=&code=c&state=the-state", false, None),
+            (&format!("code=c&state=the-state&{iss}"), true, None),
+            (&format!("code=c&state=the-state&{iss}"), false, None),
+            ("code=c", false, Some(("callback_state", Fault::Request))),
+            ("code=c&state=", false, Some(("callback_state", Fault::Request))),
+            ("code=c&state=the-stat", false, Some(("callback_state", Fault::Request))),
+            ("code=c&state=THE-STATE", false, Some(("callback_state", Fault::Request))),
+            ("error=access_denied&state=other", false, Some(("callback_state", Fault::Request))),
+            ("code=c&state=the-state", true, Some(("callback_issuer", Fault::Request))),
+            ("error=access_denied&state=the-state", true, Some(("callback_issuer", Fault::Request))),
+            (&format!("code=c&state=the-state&{iss}%2F"), true, Some(("callback_issuer", Fault::Request))),
+            (
+                "code=c&state=the-state&iss=https://evil.example",
+                false,
+                Some(("callback_issuer", Fault::Request)),
+            ),
+            ("code=c&code=c&state=the-state", false, Some(("callback_malformed", Fault::Request))),
+            ("code=c&state=the-state&state=x", false, Some(("callback_malformed", Fault::Request))),
+            ("code=c&state=the-state&x=1&x=2", false, Some(("callback_malformed", Fault::Request))),
+            ("code=c&%63ode=d&state=the-state", false, Some(("callback_malformed", Fault::Request))),
+            (
+                "code=c&error=access_denied&state=the-state",
+                false,
+                Some(("callback_malformed", Fault::Request)),
+            ),
+            ("state=the-state", false, Some(("callback_malformed", Fault::Request))),
+            ("", false, Some(("callback_state", Fault::Request))),
+            ("code=c&state=the-state&id_token=t", false, Some(("callback_malformed", Fault::Request))),
+            ("response=jwt", false, Some(("callback_malformed", Fault::Request))),
+            ("error=access_denied&state=the-state", false, Some(("access_denied", Fault::Denied))),
+            ("error=login_required&state=the-state", false, Some(("provider_refused", Fault::Request))),
+            ("error=invalid_scope&state=the-state", false, Some(("provider_refused", Fault::Provider))),
+        ];
+        for (query, response_iss, expected) in cases {
+            let found = check(query, response_iss).err().map(|error| (error.code(), error.fault()));
+            assert_eq!(found, expected, "{query}");
+        }
+        for (error, fault) in [
+            ("temporarily_unavailable", Fault::Unreachable),
+            ("server_error", Fault::Provider),
+            ("x", Fault::Provider),
+        ] {
+            let found = check(&format!("error={error}&state=the-state"), false).unwrap_err();
+            assert_eq!(found.fault(), fault, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_login_belongs_to_one_provider_and_one_hour() {
+        let pending = || PendingLogin { started_at: NOW, ..fixture::pending("s") };
+        let response = || AuthorizationResponse::parse("code=c&state=s").unwrap();
+        let other = pending().check_for("legacy", ISSUER, response(), NOW).unwrap_err();
+        assert_eq!(other, CallbackError::OtherProvider.into());
+        assert!(pending().check_for("trusted", ISSUER, response(), NOW.plus(LOGIN_LIFETIME)).is_ok());
+        let late = NOW.plus(LOGIN_LIFETIME).plus(Duration::from_secs(1));
+        assert_eq!(
+            pending().check_for("trusted", ISSUER, response(), late).unwrap_err().code(),
+            "callback_expired"
+        );
+    }
+
+    #[test]
+    fn what_a_redemption_holds_is_the_logins_own() {
+        let redemption = check("code=c%2Bd&state=the-state", false).unwrap();
+        let pending = fixture::pending("the-state");
+        assert_eq!(redemption.code.expose(), "c+d");
+        assert_eq!((redemption.nonce, redemption.verifier), (pending.nonce, pending.verifier));
+    }
+
+    #[test]
+    fn too_much_is_refused_before_it_is_read() {
+        let many: String = (0..40).map(|n| format!("p{n}=&")).collect();
+        let long = format!("code={}", "a".repeat(MOST_BYTES));
+        for query in [many, long] {
+            assert_eq!(AuthorizationResponse::parse(&query).unwrap_err(), CallbackError::TooLong);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_stranger_sends_makes_it_panic_or_pass(query in "\\PC{0,200}") {
+            prop_assert!(check(&query, true).is_err());
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! What can go wrong between us and a provider: whose fault it is, a stable code, the facts, the mend.
+//!
+//! The errors of a message's own checks stand beside those checks; here they come together.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::callback::CallbackError;
+use super::id_token::IdTokenError;
+use super::message::Call;
+use crate::foundation::trust::TrustError;
+
+/// Whose fault an error is, and with it the status of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The browser's request: 400.
+    Request,
+    /// The provider says that the person may not, or the person said no: 403.
+    Denied,
+    /// The provider's answer can't be trusted or read, or it refuses our client: 502.
+    Provider,
+    /// The provider can't be reached, is too slow or fails: 503.
+    Unreachable,
+}
+
+/// A sign-in that failed, or metadata that could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OidcError {
+    /// Nothing is known of the provider yet.
+    #[error("the provider's metadata has not been fetched yet")]
+    NotReady,
+    /// There was no answer.
+    #[error("{call}: {failure}")]
+    Network {
+        /// The call that was made.
+        call: Call,
+        /// What happened to it.
+        failure: NetworkFailure,
+    },
+    /// The answer has a status that says no, and nothing more.
+    #[error("{call}: the provider answered {status}")]
+    Status {
+        /// The call that was made.
+        call: Call,
+        /// The status of its answer.
+        status: u16,
+    },
+    /// The answer is a redirect. Redirects of these endpoints are never followed.
+    #[error("{call}: the provider answered with a redirect to {to}")]
+    Redirect {
+        /// The call that was made.
+        call: Call,
+        /// Where it pointed, without the query.
+        to: String,
+    },
+    /// The answer does not end.
+    #[error("{call}: the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The call that was made.
+        call: Call,
+        /// How many bytes we read.
+        limit: usize,
+    },
+    /// The answer is something else than a JSON object.
+    #[error("{call}: the answer is {found}, not a JSON object")]
+    NotJson {
+        /// The call that was made.
+        call: Call,
+        /// What came instead.
+        found: NotJson,
+    },
+    /// A member of the answer is missing or unusable.
+    #[error("{call}: `{member}` {problem}")]
+    Member {
+        /// The call that was made.
+        call: Call,
+        /// The member of its answer.
+        member: &'static str,
+        /// What is wrong with it.
+        problem: MemberProblem,
+    },
+    /// The provider, or through it the person, said no.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The document that the issuer's address gives is another issuer's (Discovery 1.0 section 4.3).
+    #[error("the discovery document's issuer is {announced:?}, the configured one {configured:?}")]
+    Issuer {
+        /// What the operator wrote.
+        configured: String,
+        /// What the provider says.
+        announced: String,
+    },
+    /// An endpoint that is needed is neither announced nor set by hand.
+    #[error("the provider announces no `{endpoint}`, and none is set by hand")]
+    EndpointMissing {
+        /// Its name in the metadata.
+        endpoint: &'static str,
+    },
+    /// An announced endpoint can't be used.
+    #[error("the announced `{endpoint}` {problem}")]
+    Endpoint {
+        /// Its name in the metadata.
+        endpoint: &'static str,
+        /// What is wrong with it.
+        problem: EndpointProblem,
+    },
+    /// An address that can't be put into an HTTP request.
+    #[error("{call}: its address can't be requested")]
+    Address {
+        /// The call that was not made.
+        call: Call,
+    },
+    /// The key set holds no key that we can verify with.
+    #[error("key set: none of its {keys} keys can verify a signature that we know")]
+    NoUsableKey {
+        /// How many keys it holds.
+        keys: usize,
+    },
+    /// The authorization response breaks the protocol or belongs to another login.
+    #[error("authorization response: {0}")]
+    Callback(#[from] CallbackError),
+    /// The ID token fails a check.
+    #[error("ID token: {0}")]
+    IdToken(#[from] IdTokenError),
+    /// The userinfo answer is signed; that is not supported yet.
+    #[error("userinfo endpoint: the answer is a signed JWT, which is not supported yet")]
+    SignedUserinfo,
+    /// The userinfo answer is about somebody else.
+    #[error("userinfo endpoint: its `sub` is not the ID token's")]
+    OtherSubject,
+}
+
+/// Why there was no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NetworkFailure {
+    /// The time limit passed.
+    #[error("no complete answer within {0:?}")]
+    TimedOut(Duration),
+    /// There was no connection: the name is unknown, nobody listens, no route.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// TLS failed, most often because the certificate is not trusted.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The connection broke or spoke something else than HTTP.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+/// What came instead of a JSON object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotJson {
+    /// No body.
+    #[error("empty")]
+    Empty,
+    /// A page.
+    #[error("an HTML or XML page")]
+    Html,
+    /// JSON, but no object.
+    #[error("another JSON value")]
+    AnotherValue,
+    /// Anything else.
+    #[error("something else")]
+    Other,
+}
+
+/// What is wrong with a member of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MemberProblem {
+    /// It is not there, or empty.
+    #[error("is missing")]
+    Missing,
+    /// It has another JSON type.
+    #[error("is not {0}")]
+    NotA(&'static str),
+    /// It has a value that we can't go on with.
+    #[error("is {0:?}")]
+    Value(String),
+}
+
+/// What is wrong with an announced endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EndpointProblem {
+    /// It is no absolute http(s) address, or holds a user name.
+    #[error("is not an absolute http or https address")]
+    NotAnAddress,
+    /// It is unprotected although the issuer is not.
+    #[error("is not https, though the issuer is")]
+    NotHttps,
+}
+
+/// The provider's no, in its own words (RFC 6749 sections 4.1.2.1 and 5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{call}: refused with {error}{}", .description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
+pub struct Refusal {
+    /// Who said it.
+    pub call: Call,
+    /// The value of `error`.
+    pub error: String,
+    /// The value of `error_description`.
+    pub description: Option<String>,
+}
+
+impl Refusal {
+    fn fault(&self) -> Fault {
+        match (self.call, self.error.as_str()) {
+            (Call::Authorization, "access_denied") => Fault::Denied,
+            // OpenID Connect Core 1.0 section 3.1.2.6: the person has to do something, at another try.
+            (
+                Call::Authorization,
+                "login_required"
+                | "consent_required"
+                | "interaction_required"
+                | "account_selection_required"
+                | "unmet_authentication_requirements",
+            )
+            | (Call::Token, "invalid_grant") => Fault::Request,
+            (Call::Authorization, "temporarily_unavailable") => Fault::Unreachable,
+            _ => Fault::Provider,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match (self.call, self.error.as_str()) {
+            (Call::Authorization, "access_denied") => "access_denied",
+            (Call::Token, "invalid_grant") => "invalid_grant",
+            _ => "provider_refused",
+        }
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some(match self.error.as_str() {
+            "invalid_client" => {
+                "check client_id, client_secret and client_auth against the provider's entry for this client"
+            }
+            "unauthorized_client" => "let this client use the authorization code grant at the provider",
+            "unsupported_response_type" => "let this client use the response type `code` at the provider",
+            "invalid_scope" => "check `scopes` against what the provider offers this client",
+            "invalid_request" => {
+                "compare the redirect URI (`vestibule urls` prints it) with the provider's entry for this client"
+            }
+            "invalid_grant" => {
+                "an old or used code; if it happens each time, compare the redirect URI and both machines' clocks"
+            }
+            "login_required" | "consent_required" | "interaction_required" => {
+                "`prompt` forbids the provider to ask the person"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl OidcError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotReady | Self::Network { .. } => Fault::Unreachable,
+            Self::Status { status, .. } if *status >= 500 || *status == 429 => Fault::Unreachable,
+            Self::Callback(_) => Fault::Request,
+            Self::Refused(refusal) => refusal.fault(),
+            _ => Fault::Provider,
+        }
+    }
+
+    /// A code for logs and alerts that stays the same between versions.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotReady => "provider_not_ready",
+            Self::Network { failure: NetworkFailure::TimedOut(_), .. } => "provider_too_slow",
+            Self::Network { failure: NetworkFailure::Tls(_), .. } => "provider_tls",
+            Self::Network { .. } => "provider_unreachable",
+            Self::Status { .. } => "provider_status",
+            Self::Redirect { .. } => "provider_redirected",
+            Self::TooLarge { .. } => "provider_too_large",
+            Self::NotJson { .. } => "provider_not_json",
+            Self::Member { .. } => "provider_member",
+            Self::Refused(refusal) => refusal.code(),
+            Self::Issuer { .. } => "provider_issuer",
+            Self::EndpointMissing { .. } | Self::Endpoint { .. } | Self::Address { .. } => {
+                "provider_endpoint"
+            }
+            Self::NoUsableKey { .. } => "provider_keys",
+            Self::Callback(error) => error.code(),
+            Self::IdToken(error) => error.code(),
+            Self::SignedUserinfo => "userinfo_signed",
+            Self::OtherSubject => "userinfo_subject",
+        }
+    }
+
+    /// What the operator can do about it.
+    pub fn mend(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Network { failure: NetworkFailure::Tls(_), .. } => {
+                "if the provider's certificate comes from a CA of your own, name that CA's file in `ca`"
+            }
+            Self::Network { failure: NetworkFailure::Connect(_), .. } => {
+                "check that this machine resolves and reaches the provider's address"
+            }
+            Self::Network { .. } => "check the network to the provider; `timeout` limits each call",
+            Self::Redirect { .. } | Self::NotJson { found: NotJson::Html, .. } => {
+                "something in front of the provider answers in its place, or the endpoint's address is wrong"
+            }
+            Self::Status { call: Call::Discovery, status: 404, .. } => {
+                "check `issuer`; a provider without discovery needs `discovery = false` and its endpoints"
+            }
+            Self::Issuer { configured, announced }
+                if configured.trim_end_matches('/') == announced.trim_end_matches('/') =>
+            {
+                "the two differ by a final slash only: write `issuer` exactly as the provider does"
+            }
+            Self::Issuer { .. } => "if that is the provider you mean, write `issuer` exactly as it does",
+            Self::EndpointMissing { .. } | Self::Endpoint { .. } => "set the endpoint by hand",
+            Self::Member { call: Call::Token, member: "id_token", .. } => {
+                "let this client use OpenID Connect (scope `openid`) at the provider"
+            }
+            Self::SignedUserinfo => "let the provider answer this client's userinfo requests in plain JSON",
+            Self::Refused(refusal) => return refusal.mend(),
+            Self::IdToken(error) => return error.mend(),
+            _ => return None,
+        })
+    }
+}
+
+/// A provider that can't even be tried with these settings.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// The issuer is no address.
+    #[error("the issuer {0:?} is not an absolute http or https address")]
+    Issuer(String),
+    /// Without discovery, this endpoint has to be set.
+    #[error("without discovery, `{0}` has to be set")]
+    EndpointMissing(&'static str),
+    /// A further parameter has the name of one that the protocol or another setting owns.
+    #[error("`params` can't set `{0}`: the login or another key sets it")]
+    ReservedParam(String),
+    /// A method of client authentication needs a secret.
+    #[error("`client_auth` needs a `client_secret`")]
+    SecretMissing,
+    /// The trust roots can't be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The HTTP client can't be built.
+    #[error("the HTTP client for provider calls can't be built: {0}")]
+    Client(String),
+}

@@ -1,0 +1,314 @@
+//! One provider: its settings, what is known of it, and the calls in their order.
+//!
+//! Joins the messages with the transport and owns nothing of the protocol. Each provider has its own state and
+//! its own time limits: a slow one delays nobody but those who sign in with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openidconnect::HttpResponse;
+use tracing::{debug, info, warn};
+use url::Url;
+
+use super::authorization::{self, LoginRequest, PendingLogin, RESERVED_PARAMS};
+use super::cached::{self, Cached, Fetched, Readiness, Why};
+use super::callback::{CallbackError, Redemption};
+use super::end_session::{self, EndSession, EndSessionRequest};
+use super::error::{OidcError, SetupError};
+use super::id_token::{self, Expected, IdToken};
+use super::jwks::{self, Keys};
+use super::message::Call;
+use super::metadata::{Metadata, Remark};
+use super::token::{self, Grant};
+use super::transport::Transport;
+use super::{ClientAuth, Discovery, Settings, discovery, userinfo};
+use crate::foundation::clock::{Clock, Timestamp};
+use crate::foundation::origin::Origin;
+use crate::identity::claims::{Claims, Tokens};
+
+/// How long [`Provider::keep_fresh`] sleeps at most, so that a clock that jumped is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// One provider. Its async functions belong on the control runtime.
+#[derive(Debug)]
+pub struct Provider {
+    settings: Settings,
+    clock: Clock,
+    transport: Transport,
+    metadata: Cached<Metadata>,
+    keys: Cached<Keys>,
+}
+
+/// A person who signed in, as the provider says.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The person, unique at this provider (`sub`).
+    pub subject: String,
+    /// The provider's name for its own session (`sid`).
+    pub provider_session: Option<String>,
+    /// What the provider says of the person: the ID token's claims and userinfo's, raw.
+    pub claims: Claims,
+    /// The tokens.
+    pub tokens: Tokens,
+    /// When the access token stops being good, if the provider says.
+    pub access_expires_at: Option<Timestamp>,
+    /// When the person proved who they are, if the provider says.
+    pub auth_time: Option<Timestamp>,
+}
+
+impl Provider {
+    /// A provider by its settings; nothing is fetched yet.
+    ///
+    /// # Errors
+    /// When it can't even be tried with these settings.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Arc<Self>, SetupError> {
+        let issuer = Url::parse(&settings.issuer).ok();
+        if issuer.as_ref().and_then(Origin::of).is_none() {
+            return Err(SetupError::Issuer(settings.issuer));
+        }
+        if let Some((name, _)) =
+            settings.params.iter().find(|(name, _)| RESERVED_PARAMS.contains(&name.as_str()))
+        {
+            return Err(SetupError::ReservedParam(name.clone()));
+        }
+        let secret_needed = settings.client_auth.is_some_and(|auth| auth != ClientAuth::None);
+        if secret_needed && settings.client_secret.is_none() {
+            return Err(SetupError::SecretMissing);
+        }
+        let metadata = match settings.discovery {
+            Discovery::Fetch => Cached::empty(clock.now()),
+            Discovery::ByHand => {
+                let metadata =
+                    Metadata::settle(&settings, &serde_json::Map::new()).map_err(|error| match error {
+                        OidcError::EndpointMissing { endpoint } => SetupError::EndpointMissing(endpoint),
+                        other => SetupError::Client(other.to_string()),
+                    })?;
+                Cached::fixed(metadata, clock.now())
+            }
+        };
+        let transport = Transport::new(&settings)?;
+        let keys = Cached::empty(clock.now());
+        Ok(Arc::new(Self { settings, clock, transport, metadata, keys }))
+    }
+
+    /// The administrator's name for it.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What the configuration says of it.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Fetches metadata and keys, again when they age, again after failures, without end.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            let wait = self.refresh().await;
+            tokio::time::sleep(wait.clamp(Duration::from_millis(500), LONGEST_SLEEP)).await;
+        }
+    }
+
+    /// Whether people can sign in with it.
+    pub fn readiness(&self) -> Readiness {
+        let now = self.clock.now();
+        let (metadata, keys) = (self.metadata.readiness(now), self.keys.readiness(now));
+        match (&metadata, &keys) {
+            (Readiness::Waiting { .. }, _) => metadata,
+            (_, Readiness::Waiting { .. }) => keys,
+            (Readiness::Stale { .. }, _) => metadata,
+            _ => keys,
+        }
+    }
+
+    /// Waits until there is metadata: at once when it is there, else by one fetch that all who wait share.
+    ///
+    /// # Errors
+    /// When it can't be had within the time limit.
+    pub async fn ensure_metadata(&self) -> Result<(), OidcError> {
+        self.known_metadata().await.map(drop)
+    }
+
+    /// Begins a login: the address to send the browser to, and what to remember for the callback.
+    ///
+    /// # Errors
+    /// [`OidcError::NotReady`] while there is no metadata.
+    pub fn begin(&self, login: LoginRequest) -> Result<(Url, PendingLogin), OidcError> {
+        let metadata = self.metadata.get().ok_or(OidcError::NotReady)?;
+        authorization::request(&self.settings, &metadata, login, self.clock.now())
+    }
+
+    /// Redeems a code: token endpoint, ID token, userinfo.
+    ///
+    /// # Errors
+    /// When the provider refuses or can't be reached, or its answer can't be trusted.
+    pub async fn redeem(&self, redemption: Redemption) -> Result<SignIn, OidcError> {
+        if redemption.provider != self.settings.name {
+            return Err(CallbackError::OtherProvider.into());
+        }
+        let metadata = self.known_metadata().await?;
+        // Before the code is spent: without keys it would be spent for nothing.
+        let keys = self.known_keys(&metadata).await?;
+        let request = token::request(&self.settings, &metadata, &redemption)?;
+        let answer = self.transport.exchange(Call::Token, request).await?;
+        let grant = token::response(&answer, self.clock.now())?;
+        let id_token = self.verify(&grant, &redemption, &metadata, keys).await?;
+        let userinfo = match &metadata.userinfo {
+            Some(endpoint) => {
+                let request = userinfo::request(endpoint, &grant.access_token)?;
+                let answer = self.transport.exchange(Call::Userinfo, request).await?;
+                Some(userinfo::response(&answer, &id_token.subject)?)
+            }
+            None => None,
+        };
+        let IdToken { subject, provider_session, auth_time, claims } = id_token;
+        let claims = userinfo::merge(claims, userinfo);
+        let Grant { access_token, access_expires_at, id_token, refresh_token } = grant;
+        let tokens = Tokens { access: Some(access_token), id: Some(id_token), refresh: refresh_token };
+        Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time })
+    }
+
+    /// How to send the browser to the provider's own sign-out; `None` where the provider has none or is not
+    /// known yet.
+    pub fn end_session(&self, session: EndSession<'_>) -> Option<EndSessionRequest> {
+        let metadata = self.metadata.get()?;
+        let endpoint = metadata.end_session.as_ref()?;
+        Some(end_session::request(&self.settings, endpoint, session))
+    }
+
+    /// Fetches what is due; says how long until something is due again.
+    async fn refresh(&self) -> Duration {
+        if self.metadata.due_in(self.clock.now()).is_zero() {
+            self.fetch_metadata(Why::Due).await.ok();
+        }
+        if let Some(metadata) = self.metadata.get()
+            && self.keys.due_in(self.clock.now()).is_zero()
+        {
+            self.fetch_keys(&metadata, Why::Due).await.ok();
+        }
+        let now = self.clock.now();
+        match self.metadata.get() {
+            Some(_) => self.metadata.due_in(now).min(self.keys.due_in(now)),
+            None => self.metadata.due_in(now),
+        }
+    }
+
+    async fn verify(
+        &self,
+        grant: &Grant,
+        redemption: &Redemption,
+        metadata: &Metadata,
+        keys: Arc<Keys>,
+    ) -> Result<IdToken, OidcError> {
+        let expected = Expected {
+            settings: &self.settings,
+            algs: &metadata.id_token_algs,
+            nonce: &redemption.nonce,
+            max_age: redemption.max_age,
+            access_token: &grant.access_token,
+        };
+        let check = |keys: &Keys| id_token::check(&grant.id_token, keys, &expected, self.clock.now());
+        let error = match check(&keys) {
+            Ok(id_token) => return Ok(id_token),
+            Err(error) => error,
+        };
+        if !error.may_be_rotation() {
+            return Err(error.into());
+        }
+        debug!(provider = self.name(), %error, "the provider may have new keys");
+        let newer = self.fetch_keys(metadata, Why::Unfit(&keys)).await?;
+        if Arc::ptr_eq(&newer, &keys) {
+            return Err(error.into());
+        }
+        Ok(check(&newer)?)
+    }
+
+    async fn known_metadata(&self) -> Result<Arc<Metadata>, OidcError> {
+        match self.metadata.get() {
+            Some(metadata) => Ok(metadata),
+            None => self.fetch_metadata(Why::Needed).await,
+        }
+    }
+
+    async fn known_keys(&self, metadata: &Metadata) -> Result<Arc<Keys>, OidcError> {
+        match self.keys.get() {
+            Some(keys) => Ok(keys),
+            None => self.fetch_keys(metadata, Why::Needed).await,
+        }
+    }
+
+    async fn fetch_metadata(&self, why: Why<'_, Metadata>) -> Result<Arc<Metadata>, OidcError> {
+        let call = async {
+            let answer = self.ask(Call::Discovery, discovery::request(&self.settings)).await;
+            let fetched = answer.and_then(|answer| {
+                let value = discovery::response(&self.settings, &answer)?;
+                Ok(Fetched { value, lifetime: cached::lifetime(answer.headers()) })
+            });
+            if let Ok(Fetched { value, .. }) = &fetched
+                && self.metadata.get().is_none_or(|known| known.remarks != value.remarks)
+            {
+                self.remark(&value.remarks);
+            }
+            self.note(Call::Discovery, &fetched, self.metadata.readiness(self.clock.now()));
+            fetched
+        };
+        self.metadata.fetch(why, &self.clock, call).await
+    }
+
+    async fn fetch_keys(&self, metadata: &Metadata, why: Why<'_, Keys>) -> Result<Arc<Keys>, OidcError> {
+        let call = async {
+            let answer = self.ask(Call::Keys, jwks::request(&metadata.jwks)).await;
+            let fetched = answer.and_then(|answer| {
+                let value = jwks::response(&answer)?;
+                Ok(Fetched { value, lifetime: cached::lifetime(answer.headers()) })
+            });
+            self.note(Call::Keys, &fetched, self.keys.readiness(self.clock.now()));
+            fetched
+        };
+        self.keys.fetch(why, &self.clock, call).await
+    }
+
+    async fn ask(
+        &self,
+        call: Call,
+        request: Result<openidconnect::HttpRequest, OidcError>,
+    ) -> Result<HttpResponse, OidcError> {
+        self.transport.exchange(call, request?).await
+    }
+
+    /// Tells the log how a fetch ended; `before` is how things stood until then.
+    fn note<T>(&self, call: Call, fetched: &Result<Fetched<T>, OidcError>, before: Readiness) {
+        let provider = self.name();
+        match (fetched, before) {
+            (Ok(_), Readiness::Ready) => debug!(provider, what = %call, "fetched again"),
+            (Ok(_), Readiness::Waiting { .. } | Readiness::Stale { .. }) => {
+                info!(provider, what = %call, "fetched from the provider");
+            }
+            (Err(error), before) => {
+                let people = match before {
+                    Readiness::Waiting { .. } => "nobody can sign in with this provider until it succeeds",
+                    Readiness::Ready | Readiness::Stale { .. } => "going on with what is known",
+                };
+                let (code, mend) = (error.code(), error.mend());
+                warn!(provider, what = %call, code, %error, mend, "fetching from the provider failed: {people}");
+            }
+        }
+    }
+
+    fn remark(&self, remarks: &[Remark]) {
+        let provider = self.name();
+        for remark in remarks {
+            match remark {
+                Remark::OtherHost { endpoint, host } => {
+                    warn!(provider, endpoint, host, "an endpoint is on another host than the issuer");
+                }
+                Remark::LeftOut { endpoint, problem } => {
+                    warn!(provider, endpoint, %problem, "an endpoint can't be used and is left out");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

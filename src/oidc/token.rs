@@ -1,0 +1,211 @@
+//! The token request and its response: OpenID Connect Core 1.0 section 3.1.3, RFC 6749 sections 2.3.1, 4.1.3
+//! and 5, RFC 7636 section 4.5.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use form_urlencoded::Serializer;
+use http::{HeaderValue, header};
+use openidconnect::{HttpRequest, HttpResponse};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::callback::Redemption;
+use super::error::{MemberProblem, OidcError};
+use super::message::{self, Call, told};
+use super::metadata::Metadata;
+use super::{ClientAuth, Settings};
+use crate::foundation::clock::Timestamp;
+use crate::foundation::secret::Secret;
+
+/// What a code is worth.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) access_token: Secret,
+    pub(super) access_expires_at: Option<Timestamp>,
+    pub(super) id_token: Secret,
+    pub(super) refresh_token: Option<Secret>,
+}
+
+/// RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
+pub(super) fn request(
+    settings: &Settings,
+    metadata: &Metadata,
+    redemption: &Redemption,
+) -> Result<HttpRequest, OidcError> {
+    let mut form = Serializer::new(String::new());
+    form.append_pair("grant_type", "authorization_code")
+        .append_pair("code", redemption.code.expose())
+        .append_pair("redirect_uri", redemption.redirect_uri.as_str())
+        .append_pair("code_verifier", redemption.verifier.expose());
+    let secret = settings.client_secret.as_ref().map_or("", Secret::expose);
+    let mut authorization = None;
+    match metadata.client_auth {
+        ClientAuth::ClientSecretBasic => authorization = Some(basic(&settings.client_id, secret)),
+        ClientAuth::ClientSecretPost => {
+            form.append_pair("client_id", &settings.client_id).append_pair("client_secret", secret);
+        }
+        ClientAuth::None => {
+            form.append_pair("client_id", &settings.client_id);
+        }
+    }
+    let mut request = message::post(Call::Token, &metadata.token, form.finish())?;
+    if let Some(mut value) = authorization {
+        value.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
+    Ok(request)
+}
+
+/// RFC 6749 section 2.3.1: both are form-urlencoded first, so that a colon or a letter beyond ASCII survives.
+fn basic(id: &str, secret: &str) -> HeaderValue {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(secret)));
+    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    // Base64 is always fit for a header.
+    HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("Basic"))
+}
+
+/// RFC 6749 sections 5.1 and 5.2, Core 3.1.3.3 to 3.1.3.5.
+pub(super) fn response(response: &HttpResponse, now: Timestamp) -> Result<Grant, OidcError> {
+    let mut answer = message::json(Call::Token, response)?;
+    // Some refuse with status 200.
+    if !answer.contains_key("access_token")
+        && let Some(refusal) = message::refusal(Call::Token, &answer)
+    {
+        return Err(OidcError::Refused(refusal));
+    }
+    // RFC 6749 section 5.1: access_token
+    let access_token = token(&mut answer, "access_token")?.ok_or(missing("access_token"))?;
+    // RFC 6749 section 5.1, RFC 6750 section 4: token_type, in any case.
+    // SECURITY: a token bound to a key (DPoP, MAC) must not be used as if it were not.
+    match answer.get("token_type") {
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
+        Some(Value::String(kind)) => return Err(member("token_type", MemberProblem::Value(told(kind)))),
+        None | Some(Value::Null) => return Err(missing("token_type")),
+        Some(_) => return Err(member("token_type", MemberProblem::NotA("a string"))),
+    }
+    // Core 3.1.3.3: id_token
+    let id_token = token(&mut answer, "id_token")?.ok_or(missing("id_token"))?;
+    // RFC 6749 section 5.1: refresh_token and expires_in are optional; scope is not needed, and comes as a
+    // string or a list.
+    let refresh_token = token(&mut answer, "refresh_token").ok().flatten();
+    let access_expires_at = expires_in(answer.get("expires_in")).map(|span| now.plus(span));
+    Ok(Grant { access_token, access_expires_at, id_token, refresh_token })
+}
+
+fn token(answer: &mut Map<String, Value>, name: &'static str) -> Result<Option<Secret>, OidcError> {
+    match answer.get_mut(name).map(Value::take) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(Secret::new(text))),
+        Some(_) => Err(member(name, MemberProblem::NotA("a string"))),
+    }
+}
+
+/// A number, or a number in a string, with or without a fraction; anything else says nothing.
+fn expires_in(value: Option<&Value>) -> Option<Duration> {
+    let seconds = match value? {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn member(member: &'static str, problem: MemberProblem) -> OidcError {
+    OidcError::Member { call: Call::Token, member, problem }
+}
+
+fn missing(name: &'static str) -> OidcError {
+    member(name, MemberProblem::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oidc::Fault;
+    use crate::oidc::fixture::{self, answer};
+
+    fn sent(auth: ClientAuth, id: &str, secret: &str) -> (Option<String>, Vec<(String, String)>) {
+        let mut settings = fixture::settings("https://id.example");
+        settings.client_id = id.to_owned();
+        settings.client_secret = Some(Secret::new(secret));
+        settings.client_auth = Some(auth);
+        let metadata = fixture::metadata(&settings);
+        let request = request(&settings, &metadata, &fixture::redemption("the code")).unwrap();
+        assert_eq!(request.headers()[header::CONTENT_TYPE], "application/x-www-form-urlencoded");
+        let authorization =
+            request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+        (authorization, form_urlencoded::parse(request.body()).into_owned().collect())
+    }
+
+    #[test]
+    fn each_way_to_authenticate_puts_the_secret_in_its_place_and_nowhere_else() {
+        let names = |form: &[(String, String)]| form.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let (authorization, form) = sent(ClientAuth::ClientSecretBasic, "l m:s", "p+ä%");
+        let pair = String::from_utf8(
+            STANDARD.decode(authorization.unwrap().strip_prefix("Basic ").unwrap()).unwrap(),
+        );
+        assert_eq!(pair.unwrap(), "l+m%3As:p%2B%C3%A4%25");
+        assert_eq!(names(&form), ["grant_type", "code", "redirect_uri", "code_verifier"]);
+        assert_eq!(form[1].1, "the code");
+
+        let (authorization, form) = sent(ClientAuth::ClientSecretPost, "lms", "p+ä%");
+        assert_eq!(authorization, None);
+        assert_eq!(form[4..], [("client_id".into(), "lms".into()), ("client_secret".into(), "p+ä%".into())]);
+
+        let (authorization, form) = sent(ClientAuth::None, "lms", "unused");
+        assert_eq!(authorization, None);
+        assert_eq!(form[4..], [("client_id".into(), "lms".into())]);
+    }
+
+    #[test]
+    fn a_token_response_is_read_leniently_where_nothing_depends_on_it() {
+        let now = Timestamp::from_secs(1000);
+        for (expires_in, at) in [
+            (json!(3600), Some(4600)),
+            (json!("3600"), Some(4600)),
+            (json!(3600.7), Some(4600)),
+            (json!("1e3"), Some(2000)),
+            (json!(-5), None),
+            (json!("soon"), None),
+            (json!(null), None),
+            (json!([1]), None),
+            (json!(1e300), None),
+        ] {
+            let body = json!({
+                "access_token": "a", "token_type": "bEaReR", "id_token": "i", "expires_in": expires_in,
+                "scope": ["openid"], "refresh_token": "", "x": null,
+            });
+            let grant = response(&answer(200, body.to_string()), now).unwrap();
+            assert_eq!(grant.access_expires_at, at.map(Timestamp::from_secs), "{expires_in}");
+            assert!(grant.refresh_token.is_none());
+        }
+    }
+
+    #[test]
+    fn a_token_response_that_can_not_be_used_is_refused() {
+        let good = json!({"access_token": "a", "token_type": "Bearer", "id_token": "i"});
+        for (name, value, code) in [
+            ("access_token", json!(null), "provider_member"),
+            ("access_token", json!(7), "provider_member"),
+            ("token_type", json!("DPoP"), "provider_member"),
+            ("token_type", json!(null), "provider_member"),
+            ("token_type", json!(["Bearer"]), "provider_member"),
+            ("id_token", json!(""), "provider_member"),
+            ("id_token", json!({}), "provider_member"),
+        ] {
+            let mut body = good.clone();
+            body[name] = value.clone();
+            let error = response(&answer(200, body.to_string()), Timestamp::from_secs(0)).unwrap_err();
+            assert_eq!((error.code(), error.fault()), (code, Fault::Provider), "{name} {value}");
+        }
+        let refused =
+            response(&answer(200, r#"{"error":"invalid_grant"}"#), Timestamp::from_secs(0)).unwrap_err();
+        assert_eq!(refused.fault(), Fault::Request);
+    }
+}
