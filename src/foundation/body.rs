@@ -147,7 +147,9 @@ impl HttpBody for Body {
             Kind::Incoming(body) => body.size_hint(),
             Kind::Carried { first, body, .. } => {
                 let first = first.as_ref().map_or(0, |first| u64::try_from(first.len()).unwrap_or(u64::MAX));
-                body.size_hint().exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + first))
+                body.size_hint()
+                    .exact()
+                    .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + first))
             }
             Kind::Boxed(body) => body.size_hint(),
         }
@@ -179,10 +181,10 @@ fn poll_carried(
             Poll::Ready(Some(Err(error.into())))
         }
         Poll::Ready(frame) => {
-            if frame.is_none() || body.is_end_stream() {
-                if let Some(carrier) = carrier.take() {
-                    carrier.finished();
-                }
+            if (frame.is_none() || body.is_end_stream())
+                && let Some(carrier) = carrier.take()
+            {
+                carrier.finished();
             }
             Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
         }

@@ -1,8 +1,26 @@
 //! Floor 3: sockets, TLS, HTTP connections and their limits, drain. Knows nothing of apps or sessions.
+//!
+//! [`bind`] opens everything once; each [`Worker`] is then taken to a thread of its own and serves there,
+//! with a service that need not be `Send`. HTTP/1 today; another version has its place beside `connection`.
+
+mod bind;
+mod connection;
+mod drain;
+mod framing;
+mod patience;
+mod stream;
+pub mod tls;
+mod worker;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use bind::{BindError, Bound, bind};
+pub use connection::{Connection, TlsFacts};
+pub use drain::Drain;
+pub use stream::Upgraded;
+pub use worker::Worker;
 
 /// The listeners and their limits, as the configuration describes them.
 #[derive(Clone, Debug)]
@@ -40,3 +58,6 @@ pub struct Limits {
     /// How many connections are open at once, over all workers; further ones wait to be accepted.
     pub connections: usize,
 }
+
+#[cfg(test)]
+mod tests;

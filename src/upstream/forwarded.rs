@@ -4,7 +4,6 @@
 //! For a browser that connects directly the values are the same for all requests of one connection to one
 //! app: they are made once and cloned. What a trusted proxy says is kept, and the proxy itself added.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderName};
@@ -129,9 +128,7 @@ fn quoted(value: &str) -> String {
     if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
         return value.to_owned();
     }
-    let mut quoted = String::with_capacity(value.len() + 2);
-    let _ = write!(quoted, "\"{}\"", value.replace(['"', '\\'], ""));
-    quoted
+    format!("\"{}\"", value.replace(['"', '\\'], ""))
 }
 
 #[cfg(test)]
@@ -152,7 +149,9 @@ mod tests {
     #[test]
     fn a_direct_client_is_told_about_and_not_asked() {
         let mut map = HeaderMap::new();
-        for name in ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x_forwarded_for"] {
+        for name in
+            ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x_forwarded_for"]
+        {
             map.append(HeaderName::from_static(name), HeaderValue::from_static("forged"));
             map.append(HeaderName::from_static(name), HeaderValue::from_static("forged again"));
         }
@@ -193,6 +192,8 @@ mod tests {
             ["for=198.51.100.7, for=\"[2001:db8::7]\", for=10.0.0.1;host=lms.example.org;proto=http"]
         );
         headers("10.0.0.2", "http://lms.example.org").extend(&mut map);
-        assert!(get(&map, "forwarded")[0].ends_with("proto=http, for=10.0.0.2;host=lms.example.org;proto=http"));
+        assert!(
+            get(&map, "forwarded")[0].ends_with("proto=http, for=10.0.0.2;host=lms.example.org;proto=http")
+        );
     }
 }

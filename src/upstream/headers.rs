@@ -150,15 +150,27 @@ mod tests {
     #[test]
     fn no_spelling_of_a_forwarding_header_gets_past() {
         for name in [
-            "X_Forwarded_For", "x-forwarded_for", "X.Forwarded.For", "XForwardedFor", "X-Forwarded-Server",
-            "X-Forwarded-Prefix", "X-Forwarded-User", "X-Forwarded-Uri", "X-Real-IP", "X_Real_IP",
-            "X-Original-URL", "X-Rewrite-URL", "True-Client-IP", "_x_forwarded_host",
+            "X_Forwarded_For",
+            "x-forwarded_for",
+            "X.Forwarded.For",
+            "XForwardedFor",
+            "X-Forwarded-Server",
+            "X-Forwarded-Prefix",
+            "X-Forwarded-User",
+            "X-Forwarded-Uri",
+            "X-Real-IP",
+            "X_Real_IP",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "True-Client-IP",
+            "_x_forwarded_host",
         ] {
             let mut headers = map(&[(name, "6.6.6.6"), ("X-Fine", "1"), ("From", "a"), ("TE", "a")]);
             remove_forwarding(&mut headers);
             assert_eq!(headers.len(), 3, "{name}");
         }
-        let mut headers = map(&[("X-Real-IP", "1.1.1.1"), ("x_real_ip", "6.6.6.6"), ("X-Forwarded-For", "1")]);
+        let mut headers =
+            map(&[("X-Real-IP", "1.1.1.1"), ("x_real_ip", "6.6.6.6"), ("X-Forwarded-For", "1")]);
         remove_misspelt_forwarding(&mut headers);
         assert_eq!(headers.len(), 2);
     }

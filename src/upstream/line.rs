@@ -48,7 +48,11 @@ pub(super) struct Unanswered {
 }
 
 impl Line {
-    pub(super) async fn new(stream: Stream, wire: Rc<Wire>, pool: Weak<Pool>) -> Result<Box<Self>, hyper::Error> {
+    pub(super) async fn new(
+        stream: Stream,
+        wire: Rc<Wire>,
+        pool: Weak<Pool>,
+    ) -> Result<Box<Self>, hyper::Error> {
         let builder_io = TokioIo::new(stream);
         let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(builder_io).await?;
         let now = Instant::now();

@@ -12,6 +12,7 @@ use super::line::Line;
 const IDLE_LINES: usize = 64;
 
 pub(super) struct Pool {
+    #[expect(clippy::vec_box, reason = "a connection is large and goes from here into a body by its box")]
     idle: RefCell<Vec<Box<Line>>>,
     idle_limit: Duration,
     sweeping: Cell<bool>,

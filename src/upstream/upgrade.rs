@@ -151,7 +151,11 @@ impl AppEnd {
 }
 
 impl AsyncRead for AppEnd {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.early.has_remaining() {
             let bytes = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early.split_to(bytes));
