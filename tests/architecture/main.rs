@@ -45,6 +45,9 @@ const STEPS: &[(&str, u8)] = &[
     ("response", 6),
 ];
 
+/// What an earlier step may take from a later one: plain names and shapes, nothing that a step does.
+const LENT: &[(&str, &str)] = &[("endpoints", "Endpoint"), ("response", "own"), ("response", "redirect")];
+
 /// Third-party names and the files or folders that may know them.
 const HOMES: &[(&str, &[&str])] = &[
     ("aes_gcm", &["foundation/sealing.rs", "foundation/sealing/"]),
@@ -60,6 +63,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls_platform_verifier", &["foundation/trust.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
 ];
+
+/// Where `oidc` reads the clock: what waits for an answer, and can't be told beforehand when it comes.
+const CLOCK_READERS: &[&str] = &["oidc/provider.rs", "oidc/provider/", "oidc/cached.rs"];
 
 const NAMELESS: &[&str] = &["utils", "util", "helpers", "common", "manager", "types", "misc"];
 const SOFT_LIMIT: usize = 300;
@@ -120,6 +126,7 @@ fn a_step_of_the_request_names_no_later_step() {
             .filter(|&at| at > 0 && ["super", "gateway"].contains(&source.word(at - 1)));
         named
             .filter(|&at| own.is_some_and(|own| rank(source.word(at + 2)).is_some_and(|later| later > own)))
+            .filter(|&at| !LENT.contains(&(source.word(at + 2), source.word(at + 5))))
             .map(|at| source.complaint(at, &format!("{} comes later", source.word(at + 2))))
             .collect::<Vec<_>>()
     }));
@@ -168,9 +175,8 @@ fn the_time_comes_from_the_clock() {
     assert_none(read("src").iter().flat_map(|source| {
         let system =
             source.find(&["SystemTime", ":", ":", "now"]).filter(|_| source.path != "foundation/clock.rs");
-        let protocol = source.path.starts_with("oidc/")
-            && !source.is(&["oidc/provider.rs", "oidc/provider/"])
-            && !source.path.contains("tests");
+        let protocol =
+            source.path.starts_with("oidc/") && !source.is(CLOCK_READERS) && !source.path.contains("tests");
         let tests = source.find(&["cfg", "(", "test", ")"]).next().unwrap_or(source.words.len());
         let asked = source
             .find(&[".", "now", "("])
