@@ -1,6 +1,7 @@
 //! The parameters of a query or a form (`application/x-www-form-urlencoded`), as OAuth 2.0 reads them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Parameters by name. What they hold is bounded by the request's own limits.
 #[derive(Debug, Default)]
@@ -18,10 +19,13 @@ impl Params {
             if value.is_empty() {
                 continue;
             }
-            if params.values.contains_key(&name) {
-                params.repeated.get_or_insert(name);
-            } else {
-                params.values.insert(name, value);
+            match params.values.entry(name) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(value);
+                }
+                Entry::Occupied(taken) => {
+                    params.repeated.get_or_insert_with(|| taken.key().clone());
+                }
             }
         }
         params

@@ -44,6 +44,15 @@ enum Prompt {
     Login,
 }
 
+/// Why an authorization request is not in order.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The client or its redirect URI is not known; only the person can be told.
+    Unregistered,
+    /// Anything else; the client is told.
+    Refused(Refusal),
+}
+
 /// An error that is told to the client (RFC 6749 section 4.1.2.1, Core 3.1.2.6).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) &'static str, pub(super) &'static str);
@@ -63,7 +72,7 @@ impl Provider {
     pub(super) fn authorize(&self, headers: &HeaderMap, params: &Params) -> Response<Body> {
         let request = match self.judge(params) {
             Ok(request) => request,
-            Err(answer) => return answer,
+            Err(fault) => return self.fault(params, &fault),
         };
         let session = self.session(headers).filter(|session| self.satisfies(session, &request));
         match (request.prompt, session) {
@@ -78,21 +87,17 @@ impl Provider {
     /// Reads an authorization request.
     ///
     /// # Errors
-    /// The answer to give instead.
-    pub(super) fn judge(&self, params: &Params) -> Result<AuthorizationRequest, Response<Body>> {
+    /// What is wrong with it; [`Provider::fault`] answers that.
+    pub(super) fn judge(&self, params: &Params) -> Result<AuthorizationRequest, Fault> {
         // SECURITY: the client and its redirect URI come first: an error must never be redirected to an
         // address that nobody registered (open redirector, RFC 9700 section 4.11).
         let known = params.get("client_id") == Some(self.client.id.as_str())
             && params.get("redirect_uri") == Some(self.client.redirect_uri.as_str())
             && !matches!(params.repeated(), Some("client_id" | "redirect_uri"));
         if !known {
-            return Err(pages::problem(
-                StatusCode::BAD_REQUEST,
-                "Приложение или его адрес возврата здесь не записаны, поэтому вход не начат.",
-                "This client or its redirect URI is not registered here, so no sign-in was started.",
-            ));
+            return Err(Fault::Unregistered);
         }
-        self.read(params).map_err(|refusal| self.refuse(params, &refusal))
+        self.read(params).map_err(Fault::Refused)
     }
 
     fn read(&self, params: &Params) -> Result<AuthorizationRequest, Refusal> {
@@ -173,6 +178,18 @@ impl Provider {
         let fresh = Code::Fresh(Box::new(grant));
         self.memory().codes.put(code.clone(), fresh, now.plus(CODE_LIFETIME), now);
         self.respond(&[("code", &code)], request.state.as_deref())
+    }
+
+    /// Answers a request that is not in order.
+    pub(super) fn fault(&self, params: &Params, fault: &Fault) -> Response<Body> {
+        match fault {
+            Fault::Refused(refusal) => self.refuse(params, refusal),
+            Fault::Unregistered => pages::problem(
+                StatusCode::BAD_REQUEST,
+                "Приложение или его адрес возврата здесь не записаны, поэтому вход не начат.",
+                "This client or its redirect URI is not registered here, so no sign-in was started.",
+            ),
+        }
     }
 
     /// Sends an error to the client.

@@ -21,12 +21,20 @@ struct LogoutRequest {
     redirect: Option<String>,
 }
 
+/// Why a request to sign out is not in order.
+enum Fault {
+    Repeated,
+    Hint,
+    Client,
+    Redirect,
+}
+
 impl Provider {
     /// `GET` or `POST /end-session`
     pub(super) fn end_session(&self, headers: &HeaderMap, params: &Params) -> Response<Body> {
         let request = match self.read_logout(params) {
             Ok(request) => request,
-            Err(answer) => return answer,
+            Err(fault) => return fault.answer(),
         };
         match (self.session(headers), &request.hint) {
             (None, _) => self.signed_out(headers, &request),
@@ -47,30 +55,24 @@ impl Provider {
         }
         match self.read_logout(form) {
             Ok(request) => self.signed_out(headers, &request),
-            Err(answer) => answer,
+            Err(fault) => fault.answer(),
         }
     }
 
-    fn read_logout(&self, params: &Params) -> Result<LogoutRequest, Response<Body>> {
-        let refused = |ru, en| Err(pages::problem(StatusCode::BAD_REQUEST, ru, en));
+    fn read_logout(&self, params: &Params) -> Result<LogoutRequest, Fault> {
         if params.repeated().is_some() {
-            return refused("Запрос на выход составлен неверно.", "A parameter came more than once.");
+            return Err(Fault::Repeated);
         }
         let hint = match params.get("id_token_hint") {
             None => None,
             Some(hint) => match self.key.read_hint(hint, &self.issuer, &self.client.id) {
                 Some(claims) => Some(claims),
-                None => {
-                    return refused(
-                        "Запрос на выход составлен неверно.",
-                        "id_token_hint is not an ID token of this provider.",
-                    );
-                }
+                None => return Err(Fault::Hint),
             },
         };
         let client = params.get("client_id");
         if client.is_some_and(|client| client != self.client.id) {
-            return refused("Приложение здесь не записано.", "This client is not registered here.");
+            return Err(Fault::Client);
         }
         let redirect = match params.get("post_logout_redirect_uri") {
             None => None,
@@ -80,12 +82,7 @@ impl Provider {
             {
                 with_state(uri, params.get("state"))
             }
-            Some(_) => {
-                return refused(
-                    "Адрес, куда нужно вернуться после выхода, здесь не записан. Вы не вышли.",
-                    "post_logout_redirect_uri is not registered here; nobody was signed out.",
-                );
-            }
+            Some(_) => return Err(Fault::Redirect),
         };
         Ok(LogoutRequest { hint, redirect })
     }
@@ -96,6 +93,25 @@ impl Provider {
         let expired = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
         serving::set(&mut answer, SET_COOKIE, &expired);
         answer
+    }
+}
+
+impl Fault {
+    /// The page that says so; nobody is signed out.
+    fn answer(&self) -> Response<Body> {
+        let (ru, en) = match self {
+            Self::Repeated => ("Запрос на выход составлен неверно.", "A parameter came more than once."),
+            Self::Hint => (
+                "Запрос на выход составлен неверно.",
+                "id_token_hint is not an ID token that this provider gave this client.",
+            ),
+            Self::Client => ("Приложение здесь не записано.", "This client is not registered here."),
+            Self::Redirect => (
+                "Адрес, куда нужно вернуться после выхода, здесь не записан. Вы не вышли.",
+                "post_logout_redirect_uri is not registered here; nobody was signed out.",
+            ),
+        };
+        pages::problem(StatusCode::BAD_REQUEST, ru, en)
     }
 }
 

@@ -25,7 +25,7 @@ impl Provider {
         }
         let request = match self.judge(form) {
             Ok(request) => request,
-            Err(answer) => return answer,
+            Err(fault) => return self.fault(form, &fault),
         };
         if form.get("cancel").is_some() {
             return self.refuse(form, &Refusal("access_denied", "the person did not want to sign in"));

@@ -25,8 +25,8 @@ function say(seconds, text) {
   const when = document.createElement("time");
   when.textContent = time(seconds);
   line.append(when, text);
-  at("talk").append(line);
-  while (at("talk").children.length > 100) at("talk").firstChild.remove();
+  at("lines").append(line);
+  while (at("lines").children.length > 100) at("lines").firstChild.remove();
   at("talk").scrollTop = at("talk").scrollHeight;
 }
 

@@ -1,0 +1,136 @@
+//! `vestibule demo`: a gateway, a development provider and a sample LMS on loopback, nothing to configure.
+//!
+//! The gateway is the one that `run` runs; only its configuration comes from the demo. The environment is
+//! left out of it, so that a demo looks the same everywhere.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Problems};
+use crate::demo::{Demo, DemoError};
+use crate::foundation::clock::Clock;
+use crate::lifecycle::{Gateway, StartError};
+
+/// What can be said to `vestibule demo`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the gateway listens: a loopback address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4180")]
+    listen: SocketAddr,
+}
+
+/// Runs the demo until Ctrl-C or SIGTERM.
+pub fn run(args: Args) -> ExitCode {
+    match demo(args.listen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn demo(listen: SocketAddr) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::System)?;
+    let demo = runtime.block_on(Demo::bind(listen, Clock::system()))?;
+    let settings = config::load_text(&demo.config_toml(), Path::new(""), std::iter::empty())?;
+    let interrupted = {
+        let _context = runtime.enter();
+        interrupted().map_err(Failure::System)?
+    };
+    let gateway = Gateway::start(settings, Clock::system())?;
+    announce(&demo, &mut io::stdout().lock()).map_err(Failure::System)?;
+    runtime.block_on(demo.serve(interrupted));
+    // The apps go first: a WebSocket or an event stream of theirs would keep the gateway waiting.
+    drop(runtime);
+    gateway.stop();
+    Ok(())
+}
+
+/// Resolves once the process is asked to end.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn announce(demo: &Demo, out: &mut impl io::Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n  Откройте · open          {app}/\n\
+         \n  Войдите ученицей, учителем или администратором: одно нажатие, без пароля.\
+         \n  Sign in as a student, a teacher or an administrator: one click, no password.\n\
+         \n  Поставщик входа учебный: он впускает любого и годится только для пробы.\
+         \n  The development provider lets anyone in. It is for trying out, and for nothing else.\n\
+         \n  За шлюзом · behind it    {provider}/   поставщик входа · provider\
+         \n                           http://{lms}/   учебный портал · sample LMS\n\
+         \n  Ctrl-C заканчивает всё · Ctrl-C ends all of it\n",
+        app = demo.app_url(),
+        provider = demo.provider_url(),
+        lms = demo.lms_address(),
+    )?;
+    out.flush()
+}
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error("the demo's own configuration is wrong, which is a mistake in Vestibule:\n{0}")]
+    Config(#[from] Problems),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the system does not let the demo run: {0}")]
+    System(io::Error),
+}
+
+impl Failure {
+    fn tell(&self) -> ExitCode {
+        let (mend, code) = match self {
+            Self::Demo(DemoError::InUse { .. }) => {
+                ("take another: vestibule demo --listen 127.0.0.1:4181, or port 0 for a free one", 1)
+            }
+            Self::Demo(DemoError::NotLoopback(_)) => {
+                ("take an address of this machine alone: vestibule demo --listen 127.0.0.1:4180", 2)
+            }
+            Self::Demo(DemoError::Bind { .. }) => ("take another address with --listen", 1),
+            _ => ("", 1),
+        };
+        let separator = if mend.is_empty() { "" } else { "\n  " };
+        // When standard error is closed there is nobody left to tell.
+        writeln!(io::stderr(), "vestibule demo: {self}{separator}{mend}").ok();
+        ExitCode::from(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_announcement_says_where_to_go_and_that_it_is_for_trying_out() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let demo = runtime.block_on(Demo::bind("127.0.0.1:0".parse().unwrap(), Clock::system())).unwrap();
+        let mut out = Vec::new();
+        announce(&demo, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(&demo.app_url()) && text.contains(demo.provider_url()));
+        assert!(text.contains("только для пробы") && text.contains("for trying out"));
+    }
+
+    #[test]
+    fn the_demo_configures_a_gateway() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let demo = runtime.block_on(Demo::bind("127.0.0.1:0".parse().unwrap(), Clock::system())).unwrap();
+        let settings = config::load_text(&demo.config_toml(), Path::new(""), std::iter::empty()).unwrap();
+        assert_eq!((settings.gateway.apps.len(), settings.providers.len()), (1, 1));
+    }
+}
