@@ -4,11 +4,11 @@
 //! What is sealed is bound to one [`Purpose`] (its own derived key) and one context (an origin, a record's
 //! name), so that nothing sealed for one place opens in another. The first key of the ring seals, all of
 //! them open: a key is replaced by putting the new one in front and dropping the old one when what it
-//! sealed has expired.
+//! sealed has expired. A [`RecordSecret`] seals one record for whoever holds the secret; no ring is involved.
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
-use aws_lc_rs::{hkdf, hmac};
+use aws_lc_rs::{digest, hkdf, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -63,16 +63,7 @@ impl RootKey {
     }
 
     fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
-        let mut out = Zeroizing::new([0; 32]);
-        let derived = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule")
-            .extract(self.0.as_slice())
-            .expand(&[label.as_bytes()], hkdf::HKDF_SHA256)
-            .and_then(|okm| okm.fill(out.as_mut_slice()));
-        if derived.is_err() {
-            // SECURITY: 32 bytes is a length HKDF-SHA256 always gives; a zero key must never be used.
-            std::process::abort();
-        }
-        out
+        derive(&self.0, label)
     }
 }
 
@@ -102,17 +93,10 @@ impl KeyRing {
 
     /// Seals `plaintext` for one purpose and context.
     pub fn seal(&self, purpose: Purpose, context: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let nonce: [u8; NONCE] = random::bytes();
-        let sealed = self
-            .first
-            .cipher(purpose)
-            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: context })
-            .unwrap_or_default(); // AES-GCM refuses only texts beyond 64 GiB; an empty one never opens.
-        let mut out = Vec::with_capacity(HEADER + sealed.len());
+        let mut out = Vec::with_capacity(OVERHEAD + plaintext.len());
         out.push(VERSION);
         out.extend_from_slice(&self.first.id);
-        out.extend_from_slice(&nonce);
-        out.extend_from_slice(&sealed);
+        encrypt(self.first.cipher(purpose), context, plaintext, &mut out);
         out
     }
 
@@ -120,14 +104,10 @@ impl KeyRing {
     pub fn open(&self, purpose: Purpose, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (&version, rest) = sealed.split_first()?;
         let (id, rest) = rest.split_first_chunk::<KEY_ID>()?;
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE>()?;
         if version != VERSION {
             return None;
         }
-        self.keys().filter(|key| key.id == *id).find_map(|key| {
-            let payload = Payload { msg: ciphertext, aad: context };
-            key.cipher(purpose).decrypt(&Nonce::from(*nonce), payload).ok()
-        })
+        self.keys().filter(|key| key.id == *id).find_map(|key| decrypt(key.cipher(purpose), context, rest))
     }
 
     /// Names under which `value` may stand in an index without being readable there, the sealing key's
@@ -172,6 +152,100 @@ impl Key {
     }
 }
 
+/// A random 256-bit secret that names one record and opens it. Whoever keeps the record knows only its
+/// name, from which neither the secret nor the record's key can be found.
+#[derive(Clone)]
+pub struct RecordSecret(Zeroizing<[u8; RecordSecret::LEN]>);
+
+impl RecordSecret {
+    /// The length of a secret, in bytes.
+    pub const LEN: usize = 32;
+
+    /// A new random secret.
+    pub fn generate() -> Self {
+        Self(Zeroizing::new(random::bytes()))
+    }
+
+    /// A secret as [`RecordSecret::as_bytes`] gave it.
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
+        Self(Zeroizing::new(*bytes))
+    }
+
+    /// The secret itself; each caller answers for where it goes.
+    pub fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// The name under which the record is kept.
+    pub fn name(&self) -> [u8; 32] {
+        *derive(&self.0, "vestibule record name v1")
+    }
+
+    /// Seals the record, bound to its name.
+    pub fn seal(&self, record: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1 + NONCE + record.len() + TAG);
+        out.push(VERSION);
+        encrypt(&self.cipher(), &self.name(), record, &mut out);
+        out
+    }
+
+    /// Opens what [`RecordSecret::seal`] made with the same secret; `None` for anything else.
+    pub fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (&version, rest) = sealed.split_first()?;
+        if version != VERSION {
+            return None;
+        }
+        decrypt(&self.cipher(), &self.name(), rest)
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&(*derive(&self.0, "vestibule record key v1")).into())
+    }
+}
+
+impl std::fmt::Debug for RecordSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The SHA-256 of a text, where something must be told apart without being kept.
+pub fn fingerprint(text: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (to, from) in out.iter_mut().zip(digest::digest(&digest::SHA256, text).as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
+fn derive(secret: &[u8; 32], label: &str) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0; 32]);
+    let derived = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule")
+        .extract(secret)
+        .expand(&[label.as_bytes()], hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(out.as_mut_slice()));
+    if derived.is_err() {
+        // SECURITY: 32 bytes is a length HKDF-SHA256 always gives; a zero key must never be used.
+        std::process::abort();
+    }
+    out
+}
+
+/// Appends a fresh nonce and the ciphertext to `out`.
+fn encrypt(cipher: &Aes256Gcm, context: &[u8], plaintext: &[u8], out: &mut Vec<u8>) {
+    let nonce: [u8; NONCE] = random::bytes();
+    let sealed =
+        cipher.encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: context }).unwrap_or_default(); // AES-GCM refuses only texts beyond 64 GiB; an empty one never opens.
+    out.extend_from_slice(&nonce);
+    out.extend_from_slice(&sealed);
+}
+
+/// Opens a nonce and the ciphertext behind it.
+fn decrypt(cipher: &Aes256Gcm, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>()?;
+    cipher.decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: context }).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +264,17 @@ mod tests {
         let key = RootKey::generate();
         assert_eq!(RootKey::from_base64(&key.to_base64()), Some(key));
         assert_eq!(RootKey::from_base64("c2hvcnQ="), None);
+    }
+
+    #[test]
+    fn a_record_opens_with_its_own_secret_only_and_its_name_does_not_show_it() {
+        let secret = RecordSecret::generate();
+        let sealed = secret.seal(b"record");
+        assert_eq!(RecordSecret::from_bytes(secret.as_bytes()).open(&sealed).unwrap(), b"record");
+        assert_eq!(RecordSecret::generate().open(&sealed), None);
+        assert_eq!(secret.open(&sealed[..sealed.len() - 1]), None);
+        assert_ne!(secret.name(), *secret.as_bytes());
+        assert_eq!(format!("{secret:?}"), "[secret]");
     }
 
     proptest! {
