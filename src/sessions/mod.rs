@@ -1,9 +1,48 @@
 //! Floor 3: what a session is, its cookie, its lifetime, and the stores it is kept in.
+//!
+//! A browser holds a sealed cookie with a secret; a store holds the record that this secret names and opens; a
+//! process holds each session that is in use open, as one [`Live`] that all workers share. So a request of
+//! somebody who is signed in needs no store, a copy of the store signs nobody in, and what is ended anywhere
+//! in the process is over everywhere.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::foundation::sealing::RootKey;
+use http::HeaderValue;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::foundation::clock::{Clock, Timestamp};
+use crate::foundation::origin::Origin;
+use crate::foundation::sealing::{KeyRing, RecordSecret, RootKey};
+
+mod cookie;
+mod data;
+mod ending;
+mod error;
+mod keys;
+mod live;
+mod login;
+mod packing;
+mod registry;
+mod store;
+mod ticket;
+mod upkeep;
+
+pub use cookie::{CookieNames, Malformed, Presented, is_cookie_name};
+pub use data::SessionData;
+pub use error::SessionsError;
+pub use live::Live;
+pub use login::{LoginError, Logins};
+pub use store::StoreError;
+
+use registry::{Known, Registry};
+use store::{BrowserStore, Change, Custody, Entry, FileStore, Kept, MemoryStore, Store};
+use ticket::Ticket;
+
+/// The file store's file in the state directory.
+const FILE: &str = "sessions.redb";
 
 /// How sessions are kept, as the configuration describes it.
 #[derive(Clone, Debug)]
@@ -46,4 +85,189 @@ pub enum SameSite {
     Strict,
     /// Always sent; needs `Secure`.
     None,
+}
+
+/// All sessions of this process: finds, makes and ends them.
+pub struct Sessions {
+    idle_timeout: Duration,
+    lifetime: Duration,
+    cookie_name: Option<String>,
+    same_site: SameSite,
+    clock: Clock,
+    keys: Arc<KeyRing>,
+    store: Arc<dyn Store>,
+    registry: Registry,
+    /// Told when more sessions are open than there should be.
+    crowded: Notify,
+    logins: Logins,
+    control: Handle,
+}
+
+impl Sessions {
+    /// Reads the keys, or makes one, and opens the store. Blocks on files; the store's input and output runs on
+    /// `control` or on threads of its own from then on.
+    ///
+    /// # Errors
+    /// When the state directory, the key or the store can't be used.
+    pub fn open(settings: &Settings, clock: Clock, control: Handle) -> Result<Arc<Self>, SessionsError> {
+        if let Some(name) = settings.cookie_name.as_deref().filter(|name| !is_cookie_name(name)) {
+            return Err(SessionsError::CookieName { name: name.to_owned() });
+        }
+        let keys = keys::ring(&settings.keys, &settings.state_dir)?;
+        let store: Arc<dyn Store> = match settings.store {
+            StoreKind::File => {
+                keys::make_state_dir(&settings.state_dir)?;
+                let path = settings.state_dir.join(FILE);
+                let opened = FileStore::open(&path, settings.max_sessions, control.clone());
+                Arc::new(opened.map_err(|error| SessionsError::of_file(&path, error))?)
+            }
+            StoreKind::Memory => Arc::new(MemoryStore::new(settings.max_sessions)),
+            StoreKind::Cookie => Arc::new(BrowserStore::new(settings.max_sessions)),
+        };
+        Ok(Self::over(store, Arc::new(keys), settings, clock, control))
+    }
+
+    fn over(
+        store: Arc<dyn Store>,
+        keys: Arc<KeyRing>,
+        settings: &Settings,
+        clock: Clock,
+        control: Handle,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            idle_timeout: settings.idle_timeout,
+            lifetime: settings.lifetime,
+            cookie_name: settings.cookie_name.clone(),
+            same_site: settings.same_site,
+            logins: Logins::new(Arc::clone(&keys), clock.clone()),
+            clock,
+            keys,
+            store,
+            registry: Registry::default(),
+            crowded: Notify::new(),
+            control,
+        })
+    }
+
+    /// The cookies on one origin; made once at start.
+    pub fn cookies_on(&self, origin: &Origin) -> CookieNames {
+        CookieNames::for_origin(origin, self.cookie_name.as_deref(), self.same_site)
+    }
+
+    /// The logins that browsers carry.
+    pub const fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// The keys that seal, for what else leaves the process and must come back unchanged.
+    pub const fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
+    }
+
+    /// When a session ends that is made at `signed_in_at`.
+    pub fn expiry(&self, signed_in_at: Timestamp) -> Timestamp {
+        signed_in_at.plus(self.lifetime)
+    }
+
+    /// The session that a request presents; `None` when there is none or it is over. A session that is open in
+    /// this process is found without the store.
+    ///
+    /// # Errors
+    /// When the store can't be used: nobody is signed out by that.
+    pub async fn find(
+        &self,
+        names: &CookieNames,
+        presented: &Presented<'_>,
+    ) -> Result<Option<Arc<Live>>, StoreError> {
+        let Some(ticket) = Ticket::open(&self.keys, names.origin(), presented.as_bytes()) else {
+            return Ok(None);
+        };
+        let name = ticket.secret.name();
+        loop {
+            let now = self.clock.now();
+            let epoch = match self.registry.look_up(&name) {
+                Known::Open(live) => return Ok(live.is_alive(now).then_some(live)),
+                Known::Not(epoch) => epoch,
+            };
+            let Some(kept) = self.store.get(name, ticket.carried.clone()).await? else { return Ok(None) };
+            let Some(data) = self.read_record(&ticket.secret, &kept) else { return Ok(None) };
+            let live = Live::new(ticket.secret.clone(), data, kept.last_seen, self.idle_timeout);
+            if !live.is_alive(now) {
+                return Ok(None);
+            }
+            if let Some(live) = self.registry.admit(live, epoch) {
+                self.notice_crowd();
+                return Ok(Some(live));
+            }
+        }
+    }
+
+    /// Makes a session, with a new identifier, and ends the one that the browser had before. Gives the
+    /// `Set-Cookie` values; older pieces that the browser may still hold are deleted by [`CookieNames::clear`].
+    ///
+    /// # Errors
+    /// When the session can't be kept: then there is none, and the one before may have ended.
+    pub async fn create(
+        self: &Arc<Self>,
+        names: &CookieNames,
+        mut data: SessionData,
+        replacing: Option<&Live>,
+    ) -> Result<(Arc<Live>, Vec<HeaderValue>), StoreError> {
+        data.expires_at = data.expires_at.min(self.expiry(data.signed_in_at));
+        let now = self.clock.now();
+        let encoded = data::encode(&data)
+            .map_err(|unfit| StoreError::TooLarge { bytes: unfit.bytes, limit: data::LARGEST })?;
+        // SECURITY: an identifier that was known before the sign-in must not name the session after it.
+        let secret = RecordSecret::generate();
+        let live = Arc::new(Live::new(secret, data, now, self.idle_timeout));
+        let record = match self.store.custody() {
+            Custody::Store => live.secret().seal(&encoded),
+            Custody::Browser => encoded,
+        };
+        let kept = Kept { record, last_seen: now };
+        let cookies = self.cookies_of(names, &live, &kept)?;
+        let entry = Entry {
+            name: *live.name(),
+            indexes: self.indexes_of(live.data()),
+            expires_at: live.data().expires_at,
+            kept,
+        };
+        let change = Change::Put { entry, replacing: replacing.map(Live::gone) };
+        let (sessions, made) = (Arc::clone(self), Arc::clone(&live));
+        self.complete(async move {
+            // SECURITY: known here before it is in the store, so that whatever ends it there finds it here.
+            sessions.registry.add(Arc::clone(&made));
+            sessions.apply(change).await.inspect_err(|_| sessions.registry.end(made.name()))
+        })
+        .await?;
+        self.notice_crowd();
+        Ok((live, cookies))
+    }
+
+    /// How many sessions there are; `None` with the cookie store, which can't know.
+    ///
+    /// # Errors
+    /// When the store can't be used; so this also tells whether it can.
+    pub async fn count(&self) -> Result<Option<u64>, StoreError> {
+        self.store.count().await
+    }
+
+    fn read_record(&self, secret: &RecordSecret, kept: &Kept) -> Option<SessionData> {
+        match self.store.custody() {
+            Custody::Store => data::decode(&secret.open(&kept.record)?),
+            Custody::Browser => data::decode(&kept.record),
+        }
+    }
+
+    fn cookies_of(
+        &self,
+        names: &CookieNames,
+        live: &Live,
+        kept: &Kept,
+    ) -> Result<Vec<HeaderValue>, StoreError> {
+        let carried = (self.store.custody() == Custody::Browser).then(|| kept.clone());
+        let ticket = Ticket { secret: live.secret().clone(), carried };
+        let lasts = live.data().expires_at.since(self.clock.now());
+        names.set_session(&ticket.seal(&self.keys, names.origin()), lasts)
+    }
 }

@@ -1,0 +1,84 @@
+//! How sessions end by somebody's will: one, all of a provider's session, or all of a person's.
+//!
+//! The store first, then this process: an end that was reported is one that lasts.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::Sessions;
+use super::data::SessionData;
+use super::live::Live;
+use super::store::{Change, IndexName, StoreError};
+
+/// The fields that sessions are indexed by.
+const SUBJECT: &str = "subject";
+const PROVIDER_SESSION: &str = "provider session";
+
+impl Sessions {
+    /// Ends one session. When this returns it is over for good and for everyone.
+    ///
+    /// # Errors
+    /// When the store can't be used: then the session may still stand.
+    pub async fn end(self: &Arc<Self>, live: &Live) -> Result<(), StoreError> {
+        self.make(Change::Remove(live.gone())).await.map(drop)
+    }
+
+    /// Ends the sessions that belong to one session at a provider (`sid`), and tells how many there were.
+    ///
+    /// # Errors
+    /// When the store can't be used, or can't do this.
+    pub async fn end_by_provider_session(
+        self: &Arc<Self>,
+        provider: &str,
+        provider_session: &str,
+    ) -> Result<usize, StoreError> {
+        self.make(Change::EndBy(self.index(PROVIDER_SESSION, provider, provider_session).collect())).await
+    }
+
+    /// Ends all sessions of one person, and tells how many there were.
+    ///
+    /// # Errors
+    /// When the store can't be used, or can't do this.
+    pub async fn end_by_subject(
+        self: &Arc<Self>,
+        provider: &str,
+        subject: &str,
+    ) -> Result<usize, StoreError> {
+        self.make(Change::EndBy(self.index(SUBJECT, provider, subject).collect())).await
+    }
+
+    /// The names under which a new session is indexed.
+    pub(super) fn indexes_of(&self, data: &SessionData) -> Vec<IndexName> {
+        let by_subject = self.index(SUBJECT, &data.provider, &data.subject).next();
+        let by_session = data.provider_session.as_deref();
+        let by_session = by_session.and_then(|sid| self.index(PROVIDER_SESSION, &data.provider, sid).next());
+        by_subject.into_iter().chain(by_session).collect()
+    }
+
+    /// Makes a change, and ends here what is gone by it.
+    pub(super) async fn apply(&self, change: Change) -> Result<usize, StoreError> {
+        let gone = self.store.apply(change).await?;
+        gone.iter().for_each(|name| self.registry.end(name));
+        Ok(gone.len())
+    }
+
+    /// Completes what was begun also when the caller goes away: a browser that hangs up must not leave a
+    /// session ended in the store and alive in this process.
+    pub(super) async fn complete(
+        &self,
+        work: impl Future<Output = Result<usize, StoreError>> + Send + 'static,
+    ) -> Result<usize, StoreError> {
+        self.control.spawn(work).await.unwrap_or_else(|ended| Err(StoreError::unreachable(ended)))
+    }
+
+    async fn make(self: &Arc<Self>, change: Change) -> Result<usize, StoreError> {
+        let sessions = Arc::clone(self);
+        self.complete(async move { sessions.apply(change).await }).await
+    }
+
+    fn index(&self, field: &str, provider: &str, value: &str) -> impl Iterator<Item = IndexName> {
+        // The length keeps provider and value apart whatever characters they hold.
+        let value = format!("{}:{provider}{value}", provider.len());
+        self.keys.index_names(field, &value).collect::<Vec<_>>().into_iter()
+    }
+}

@@ -1,0 +1,130 @@
+//! The stores of sessions behind one trait. A store sees names, times and sealed bytes: it knows neither
+//! what a session holds nor who may open it, so that a copy of it opens nobody's session.
+//!
+//! What a store promises stands at [`Store`] and [`Change`]; `contract` is the test of those promises, and
+//! each store's own tests only say which store it is.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::foundation::clock::Timestamp;
+
+mod browser;
+#[cfg(test)]
+pub(super) mod contract;
+mod file;
+mod memory;
+
+pub(super) use browser::BrowserStore;
+pub(super) use file::{FileStore, OpenError};
+pub(super) use memory::MemoryStore;
+
+/// The name of a record: nothing about the session can be learnt from it.
+pub(super) type RecordName = [u8; 32];
+
+/// The name of an index entry: who it is about cannot be learnt from it.
+pub(super) type IndexName = [u8; 32];
+
+/// The most records that one [`Change::Sweep`] removes, and the most that one [`Change::Touch`] should name,
+/// so that no sign-in waits long behind them.
+pub(super) const BATCH: usize = 1000;
+
+/// What a store gives later; dropping it does not undo what was begun.
+pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Where sessions are kept.
+///
+/// An answer means that it is so: a change that was answered with `Ok` outlives the process wherever the
+/// store is one that can, and a change that was answered with an error may or may not have happened.
+pub(super) trait Store: Send + Sync {
+    /// Who holds the records.
+    fn custody(&self) -> Custody;
+
+    /// The record of this name, unless it was removed. `carried` is what the browser brought with it.
+    fn get(&self, name: RecordName, carried: Option<Kept>) -> Pending<'_, Option<Kept>>;
+
+    /// Makes one change, and gives the names of the records that are gone by it.
+    fn apply(&self, change: Change) -> Pending<'_, Vec<RecordName>>;
+
+    /// How many records there are; `None` where nobody can know.
+    fn count(&self) -> Pending<'_, Option<u64>>;
+
+    /// Lets go of files and connections; a store may be used again after it.
+    fn close(&self) -> Pending<'_, ()>;
+}
+
+/// Who holds the records of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Custody {
+    /// The store: the browser holds only the secret that names and opens the record.
+    Store,
+    /// The browser: the store knows only which sessions were ended.
+    Browser,
+}
+
+/// One change to a store.
+pub(super) enum Change {
+    /// Keeps a new record and, in the same moment or after it, removes the one that it replaces. A store with
+    /// a limit then removes the longest unused beyond it.
+    Put { entry: Entry, replacing: Option<Gone> },
+    /// Notes when records were last used. One that is gone stays gone; a time never moves back.
+    Touch(Vec<(RecordName, Timestamp)>),
+    /// Removes one record; one that is not there is no error.
+    Remove(Gone),
+    /// Removes all records that are indexed under any of these names.
+    EndBy(Vec<IndexName>),
+    /// Removes up to [`BATCH`] records that are past their end or were last used before `unused_since`.
+    Sweep { now: Timestamp, unused_since: Timestamp },
+}
+
+/// A record as it goes into a store.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) name: RecordName,
+    /// At most two.
+    pub(super) indexes: Vec<IndexName>,
+    pub(super) expires_at: Timestamp,
+    pub(super) kept: Kept,
+}
+
+/// A record as it comes out of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) record: Vec<u8>,
+    pub(super) last_seen: Timestamp,
+}
+
+/// A record that is to go, and when it would have gone by itself.
+#[derive(Clone, Copy)]
+pub(super) struct Gone {
+    pub(super) name: RecordName,
+    pub(super) expires_at: Timestamp,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store can't be used now. Nobody is signed out by this: answer 503 and keep the cookie.
+    #[error("the session store can't be used: {0}")]
+    Unreachable(Arc<dyn Error + Send + Sync>),
+    /// The store can't do this at all: the cookie store can't end sessions that it does not hold.
+    #[error("sessions in cookies can't be found by provider session or subject; use another session.store")]
+    Unsupported,
+    /// The session is too large for where it is kept: ask the provider for fewer claims, or use another store.
+    #[error("the session takes {bytes} bytes, more than the {limit} that can be kept")]
+    TooLarge {
+        /// The size of this session, in bytes.
+        bytes: usize,
+        /// The most that can be kept, in bytes.
+        limit: usize,
+    },
+}
+
+impl StoreError {
+    /// What `error` means for whoever asked: the store can't be used.
+    pub(super) fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unreachable(Arc::from(error.into()))
+    }
+}

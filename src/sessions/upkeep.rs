@@ -1,0 +1,132 @@
+//! What is done beside the requests: last uses are saved, what is over is swept, what nobody uses is let go.
+//!
+//! A request only notes its time in memory. A `kill -9` therefore costs a session at most the idle time that
+//! was not saved: a sixteenth of `idle_timeout`, but never more than five minutes, and one round of this.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::Sessions;
+use super::cookie::CookieNames;
+use super::data;
+use super::live::Live;
+use super::store::{BATCH, Change, Custody, Kept, StoreError};
+use crate::foundation::clock::Timestamp;
+
+/// How long a session that is open must be unused before it is let go.
+const RESTS: Duration = Duration::from_secs(120);
+
+/// The pause between two rounds.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// The least pause between two rounds.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// How many sessions may be open before those that nobody uses right now are let go.
+const CROWD: usize = 16_384;
+
+impl Sessions {
+    /// Keeps the sessions for as long as the process lives; runs on the control runtime.
+    pub async fn keep(self: Arc<Self>) {
+        let round = ROUND.min(self.idle_timeout / 16);
+        loop {
+            tokio::time::sleep(BREATH).await;
+            tokio::select! {
+                () = tokio::time::sleep(round) => {}
+                () = self.crowded.notified() => {}
+            }
+            if let Err(error) = self.tidy().await {
+                tracing::warn!(%error, "sessions could not be saved and swept; the next round tries again");
+            }
+        }
+    }
+
+    /// Saves all last uses. For the end of a drain, before [`Sessions::close`].
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        match self.store.custody() {
+            Custody::Store => self.save(|live| live.last_seen() > live.saved_seen()).await,
+            Custody::Browser => Ok(()),
+        }
+    }
+
+    /// Saves all last uses and closes the store, so that the next process need not repair it.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.flush().await?;
+        self.store.close().await
+    }
+
+    /// With the cookie store: `Set-Cookie` values that tell the browser's cookie of the last use, when that is
+    /// due; for one of several answers at a time. Call it on every answer to somebody who is signed in.
+    pub fn reissue(&self, names: &CookieNames, live: &Live) -> Vec<HeaderValue> {
+        let last_seen = live.last_seen();
+        let due = self.store.custody() == Custody::Browser
+            && last_seen.since(live.saved_seen()) >= self.grain()
+            && !live.is_ended()
+            && live.save_seen(last_seen);
+        if !due {
+            return Vec::new();
+        }
+        let Ok(record) = data::encode(live.data()) else { return Vec::new() };
+        self.cookies_of(names, live, &Kept { record, last_seen }).unwrap_or_default()
+    }
+
+    /// One round: saves, lets go, sweeps.
+    pub(super) async fn tidy(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let rest = if self.registry.open() > CROWD { Duration::ZERO } else { RESTS };
+        let rests = |live: &Live| now.since(live.last_seen()) >= rest;
+        if self.store.custody() == Custody::Store {
+            let grain = self.grain();
+            self.save(|live| {
+                let unsaved = live.last_seen().since(live.saved_seen());
+                unsaved >= grain || (!unsaved.is_zero() && rests(live))
+            })
+            .await?;
+            self.registry.clear(now, |live| rests(live) && live.last_seen() <= live.saved_seen());
+        } else {
+            self.registry.clear(now, rests);
+        }
+        // The store's times may be this far behind; `find` judges idle time to the second.
+        let behind = self.grain() + RESTS + 2 * ROUND;
+        let unused_since = now.minus(self.idle_timeout).minus(behind);
+        loop {
+            if self.apply(Change::Sweep { now, unused_since }).await? < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks for a round at once when more sessions are open than there should be.
+    pub(super) fn notice_crowd(&self) {
+        if self.registry.open() > CROWD {
+            self.crowded.notify_one();
+        }
+    }
+
+    /// How far a last use may be ahead of the saved one before it is saved.
+    fn grain(&self) -> Duration {
+        (self.idle_timeout / 16).clamp(Duration::from_secs(1), Duration::from_secs(300))
+    }
+
+    async fn save(&self, wanted: impl Fn(&Live) -> bool) -> Result<(), StoreError> {
+        let lives = self.registry.select(wanted);
+        for batch in lives.chunks(BATCH) {
+            let seen: Vec<(Arc<Live>, Timestamp)> =
+                batch.iter().map(|live| (Arc::clone(live), live.last_seen())).collect();
+            let names = seen.iter().map(|(live, at)| (*live.name(), *at)).collect();
+            self.store.apply(Change::Touch(names)).await?;
+            for (live, at) in &seen {
+                live.save_seen(*at);
+            }
+        }
+        Ok(())
+    }
+}
