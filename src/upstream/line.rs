@@ -27,7 +27,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// From this idle time on the kernel is asked whether the app has closed; before it the reactor's word
 /// is recent enough.
-const PROBE_AFTER: Duration = Duration::from_millis(20);
+const PROBE_AFTER: Duration = Duration::from_millis(2);
 
 pub(super) struct Line {
     sender: http1::SendRequest<Body>,
