@@ -1,0 +1,257 @@
+//! How long a sign-in lasts, in each store, and what survives.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::world::{Ask, Browser, Gateway, Rogue, Server, World};
+
+const STORES: [&str; 3] = ["file", "memory", "cookie"];
+
+async fn with_session(lines: &str) -> (Gateway, Rogue, Server) {
+    World::with_rogue(&format!("[session]\n{lines}\n")).await
+}
+
+#[tokio::test]
+async fn a_sign_in_works_in_every_store() {
+    for store in STORES {
+        let (gateway, _rogue, app) = with_session(&format!("store = \"{store}\"")).await;
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/a")).await.expect(200);
+        browser.get(&gateway.url("/b")).await.expect(200);
+        assert_eq!(app.last().header("x-auth-sub").as_deref(), Some("u-1"), "{store}");
+        assert_eq!(app.last().header("cookie"), None, "{store}");
+        let session = browser.fetch(&gateway.url("/_sso/session")).await.expect(200).json();
+        assert_eq!(session["claims"]["name"], "Анна Каренина", "{store}");
+        let leave = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+        browser.send(leave).await;
+        browser.fetch(&gateway.url("/")).await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_survives_kill_minus_9_in_the_file_and_in_the_cookie_but_not_in_memory() {
+    for (store, survives) in [("file", true), ("cookie", true), ("memory", false)] {
+        let (gateway, _rogue, app) = with_session(&format!("store = \"{store}\"")).await;
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        let gateway = gateway.kill().await.restart().await;
+        let status = browser.fetch(&gateway.url("/again")).await.status;
+        assert_eq!(status, if survives { 200 } else { 401 }, "{store}");
+        if survives {
+            assert_eq!(app.last().header("x-auth-email").as_deref(), Some("anna@school.example"), "{store}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_survives_kill_minus_9() {
+    let (gateway, _rogue, _app) = with_session("store = \"file\"").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let thief = browser.copy();
+    let leave = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+    browser.send(leave).await;
+    let gateway = gateway.kill().await.restart().await;
+    thief.fetch(&gateway.url("/")).await.expect(401);
+}
+
+#[tokio::test]
+async fn kill_minus_9_in_the_midst_of_many_sign_ins_loses_none_that_was_answered() {
+    let (gateway, _rogue, _app) = with_session("store = \"file\"").await;
+    let mut browsers = Vec::new();
+    for _ in 0..20 {
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        browsers.push(browser);
+    }
+    let late: Vec<_> = (0..4)
+        .map(|_| {
+            let url = gateway.url("/");
+            tokio::spawn(async move { Browser::new().get(&url).await.status })
+        })
+        .collect();
+    let gateway = gateway.kill().await.restart().await;
+    for browser in browsers {
+        browser.fetch(&gateway.url("/")).await.expect(200);
+    }
+    for login in late {
+        login.await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_was_begun_before_a_restart_can_be_finished_after_it() {
+    let (gateway, _rogue, app) = with_session("store = \"file\"").await;
+    let browser = Browser::new();
+    let login = browser.get(&gateway.url("/wanted")).await.expect(302);
+    let back = browser.get(login.location().as_str()).await.expect(302);
+    let gateway = gateway.kill().await.restart().await;
+    browser.visit(back.location().as_str()).await.expect(200);
+    assert_eq!(app.last().target(), "/wanted");
+    drop(gateway);
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_uses_is_over_and_one_in_use_goes_on() {
+    for store in STORES {
+        let (gateway, _rogue, _app) =
+            with_session(&format!("store = \"{store}\"\nidle_timeout = \"3s\"\nlifetime = \"1h\"")).await;
+        let (used, left) = (Browser::new(), Browser::new());
+        used.visit(&gateway.url("/")).await.expect(200);
+        left.visit(&gateway.url("/")).await.expect(200);
+        for _ in 0..5 {
+            sleep(Duration::from_millis(1000)).await;
+            used.fetch(&gateway.url("/")).await.expect(200);
+        }
+        left.fetch(&gateway.url("/")).await.expect(401);
+        used.fetch(&gateway.url("/")).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_over_at_the_end_of_its_lifetime_however_it_was_used() {
+    for store in STORES {
+        let (gateway, _rogue, _app) = with_session(&format!("store = \"{store}\"\nlifetime = \"3s\"")).await;
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        for _ in 0..4 {
+            sleep(Duration::from_millis(1000)).await;
+            browser.fetch(&gateway.url("/")).await;
+        }
+        browser.fetch(&gateway.url("/")).await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn a_large_identity_in_the_cookie_store_goes_in_pieces() {
+    let (gateway, rogue, app) = with_session("store = \"cookie\"").await;
+    let groups: Vec<String> =
+        (0..400).map(|number| format!("Группа {number} {}", crate::world::keys::random())).collect();
+    rogue.person(json!({"sub": "u-1", "email": "anna@school.example", "groups": groups}));
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let cookies = browser.cookies();
+    assert!(cookies.len() > 1, "in pieces: {}", cookies.len());
+    assert!(cookies.iter().all(|cookie| cookie.name.len() + cookie.value.len() <= 4096));
+    browser.get(&gateway.url("/")).await.expect(200);
+    assert_eq!(app.last().header("x-auth-email").as_deref(), Some("anna@school.example"));
+    assert_eq!(app.last().header("cookie"), None);
+    // A smaller identity leaves no piece of the larger one behind.
+    rogue.person(json!({"sub": "u-1"}));
+    browser.visit(&gateway.url("/_sso/sign-in")).await.expect(200);
+    assert!(browser.cookies().len() < cookies.len());
+    browser.fetch(&gateway.url("/")).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_identity_too_large_for_cookies_is_told_and_signs_nobody_in() {
+    let (gateway, rogue, app) = with_session("store = \"cookie\"").await;
+    let groups: Vec<String> = (0..9000).map(|_| crate::world::keys::random()).collect();
+    rogue.person(json!({"sub": "u-1", "groups": groups}));
+    let browser = Browser::new();
+    let page = browser.visit(&gateway.url("/")).await;
+    assert!(page.status >= 400, "{page:?}");
+    browser.fetch(&gateway.url("/")).await.expect(401);
+    assert!(app.received().is_empty());
+}
+
+#[tokio::test]
+async fn keys_of_the_operator_open_what_an_older_key_sealed() {
+    let key = || {
+        use base64::Engine as _;
+        let mut bytes = [0_u8; 32];
+        aws_lc_rs::rand::fill(&mut bytes).unwrap();
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    };
+    let (old, new) = (key(), key());
+    let (gateway, _rogue, _app) = with_session(&format!("store = \"cookie\"\nkeys = [{old:?}]")).await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let world = gateway.kill().await;
+    let rekey = |keys: String| {
+        let path = world.config_path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines =
+            text.lines().map(|line| if line.starts_with("keys") { keys.clone() } else { line.to_owned() });
+        std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    };
+    rekey(format!("keys = [{new:?}, {old:?}]"));
+    let gateway = world.clone().restart().await;
+    browser.fetch(&gateway.url("/")).await.expect(200);
+    drop(gateway);
+    rekey(format!("keys = [{:?}]", key()));
+    let gateway = world.restart().await;
+    browser.fetch(&gateway.url("/")).await.expect(401);
+}
+
+#[tokio::test]
+async fn the_state_directory_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (gateway, _rogue, _app) = with_session("store = \"file\"").await;
+    Browser::new().visit(&gateway.url("/")).await.expect(200);
+    let state = gateway.world.dir.path().join("state");
+    assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&state).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
+        files += 1;
+    }
+    assert!(files > 0);
+}
+
+#[tokio::test]
+async fn what_the_file_holds_says_nothing_to_who_copies_it() {
+    let (gateway, _rogue, _app) = with_session("store = \"file\"").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    for entry in std::fs::read_dir(gateway.world.dir.path().join("state")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        for cookie in browser.cookies().iter().filter(|cookie| cookie.value.len() > 16) {
+            let found = crate::world::wire::find(&bytes, cookie.value.as_bytes());
+            assert!(found.is_none(), "the cookie's own value stands in {}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_gateways_do_not_share_one_state_directory() {
+    let (gateway, rogue, app) = with_session("store = \"file\"").await;
+    let other = World::new();
+    let config = rogue.table("rogue", "")
+        + &other.app("lms", &app)
+        + &format!("[server]\nstate_dir = {:?}\n", gateway.world.dir.path().join("state"));
+    other.write_config(&config);
+    let out = tokio::task::spawn_blocking(move || {
+        let mut child = other
+            .command()
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..400 {
+            if let Some(status) = child.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        None
+    });
+    let status = out.await.unwrap().expect("the second one ends instead of corrupting the first one's file");
+    assert_eq!(status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_cookie_name_of_the_operators_choosing_is_used() {
+    let (gateway, _rogue, _app) =
+        with_session("cookie = { name = \"school\", same_site = \"strict\" }").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let names: Vec<_> = browser.cookies().into_iter().map(|cookie| cookie.name).collect();
+    assert!(names.iter().any(|name| name.ends_with("school")), "{names:?}");
+}

@@ -1,0 +1,184 @@
+//! WebSockets through the gateway.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use url::Url;
+
+use crate::world::wire::{Head, PATIENCE, Reader};
+use crate::world::{Answer, Ask, Browser, Gateway, Rogue, Server, World};
+
+type Half<T> = T;
+
+/// An open WebSocket, spoken by hand.
+struct Socket {
+    head: Head,
+    reader: Reader<Half<tokio::io::ReadHalf<Box<dyn crate::world::server::Stream>>>>,
+    writer: Half<tokio::io::WriteHalf<Box<dyn crate::world::server::Stream>>>,
+}
+
+impl Socket {
+    /// Shakes hands with this origin; the answer is in `head`.
+    async fn open(browser: &Browser, gateway: &Gateway, origin: Option<&str>) -> Self {
+        let url = Url::parse(&gateway.url("/live?room=7")).unwrap();
+        let (reader, mut writer) = tokio::io::split(browser.connect(&url).await);
+        let mut request = format!(
+            "GET /live?room=7 HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-Fetch-Mode: websocket\r\n",
+            gateway.address()
+        );
+        if let Some(origin) = origin {
+            request.push_str(&format!("Origin: {origin}\r\n"));
+        }
+        if let Some(cookies) = browser.cookie_header(&url) {
+            request.push_str(&format!("Cookie: {cookies}\r\n"));
+        }
+        writer.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+        let mut reader = Reader::new(reader);
+        let head =
+            tokio::time::timeout(PATIENCE, reader.head()).await.expect("an answer").expect("an answer");
+        Self { head, reader, writer }
+    }
+
+    fn status(&self) -> &str {
+        self.head.start.split(' ').nth(1).unwrap()
+    }
+
+    /// Sends a text and waits for its echo.
+    async fn echo(&mut self, text: &str) {
+        let mask = [7, 1, 9, 3];
+        let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap()];
+        frame.extend_from_slice(&mask);
+        frame.extend(text.bytes().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
+        self.writer.write_all(&frame).await.unwrap();
+        let echoed =
+            tokio::time::timeout(PATIENCE, self.reader.exactly(text.len() + 2)).await.expect("an echo");
+        assert_eq!(echoed[0], 0x81);
+        assert_eq!(&echoed[2..], text.as_bytes());
+    }
+
+    /// Waits for its end; what came before it.
+    async fn end(&mut self) -> Vec<u8> {
+        tokio::time::timeout(PATIENCE, self.reader.to_end()).await.expect("it was closed")
+    }
+}
+
+async fn signed_in(lines: &str) -> (Gateway, Rogue, Server, Browser) {
+    let (gateway, rogue, app) = World::with_rogue(lines).await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    app.answer(|request| match request.header("upgrade") {
+        Some(_) => Answer::WebSocketEcho,
+        None => Answer::text("page"),
+    });
+    (gateway, rogue, app, browser)
+}
+
+#[tokio::test]
+async fn a_websocket_of_the_apps_own_page_opens_and_carries_messages_both_ways() {
+    let (gateway, _rogue, app, browser) = signed_in("").await;
+    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    assert_eq!(socket.status(), "101", "{:?}", socket.head);
+    assert_eq!(
+        socket.head.fields.get("sec-websocket-accept").as_deref(),
+        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    );
+    for text in ["hello", "Привет", ""] {
+        socket.echo(text).await;
+    }
+    let request = app.last();
+    assert_eq!(request.target(), "/live?room=7");
+    assert_eq!(request.header("x-auth-sub").as_deref(), Some("u-1"));
+    assert_eq!(request.header("sec-websocket-key").as_deref(), Some("dGhlIHNhbXBsZSBub25jZQ=="));
+    assert_eq!(request.header("upgrade").unwrap().to_lowercase(), "websocket");
+    assert_eq!(request.header("cookie"), None);
+}
+
+#[tokio::test]
+async fn another_origin_is_refused_unless_the_app_lists_it() {
+    let (gateway, _rogue, app, browser) =
+        signed_in("websocket_origins = [\"https://talk.school.example\"]\n").await;
+    app.forget();
+    for origin in [
+        "https://evil.example",
+        "null",
+        "http://talk.school.example",
+        "https://talk.school.example.evil.example",
+        "",
+    ] {
+        let socket = Socket::open(&browser, &gateway, Some(origin)).await;
+        assert_eq!(socket.status(), "403", "{origin}");
+    }
+    assert!(app.received().is_empty());
+    let socket = Socket::open(&browser, &gateway, Some("https://talk.school.example")).await;
+    assert_eq!(socket.status(), "101");
+}
+
+#[tokio::test]
+async fn a_websocket_is_closed_when_its_session_ends_anywhere() {
+    let (gateway, _rogue, _app, browser) = signed_in("").await;
+    let origin = gateway.world.origin();
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        let mut socket = Socket::open(&browser, &gateway, Some(&origin)).await;
+        socket.echo("before").await;
+        sockets.push(socket);
+    }
+    let leave = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+    browser.send(leave).await;
+    for socket in &mut sockets {
+        socket.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_is_closed_when_its_sessions_time_is_over() {
+    let (gateway, _rogue, _app, browser) = signed_in("[session]\nlifetime = \"3s\"\n").await;
+    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    socket.echo("before").await;
+    socket.end().await;
+    browser.fetch(&gateway.url("/")).await.expect(401);
+}
+
+#[tokio::test]
+async fn an_app_that_refuses_the_handshake_is_heard() {
+    let (gateway, _rogue, app, browser) = signed_in("").await;
+    app.answer(|_| Answer::of(426, "text/plain", "version 8 only").with("Sec-WebSocket-Version", "8"));
+    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    assert_eq!(socket.status(), "426");
+    assert_eq!(socket.reader.exactly(14).await, b"version 8 only");
+}
+
+#[tokio::test]
+async fn an_app_that_closes_ends_the_websocket() {
+    let (gateway, _rogue, app, browser) = signed_in("").await;
+    app.answer(|_| {
+        let head = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        Answer::BytesThenClose([&head[..], &[0x81, 3, b'b', b'y', b'e']].concat())
+    });
+    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    assert_eq!(socket.status(), "101");
+    assert!(socket.end().await.ends_with(b"bye"), "the last frame came before the end");
+}
+
+#[tokio::test]
+async fn a_websocket_outlives_the_time_limit_for_answers() {
+    let (gateway, _rogue, _app, browser) =
+        signed_in("timeouts = { connect = \"1s\", response = \"1s\" }\n").await;
+    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    socket.echo("still here").await;
+}
+
+#[tokio::test]
+async fn another_protocol_than_websocket_is_not_switched_to() {
+    let (gateway, _rogue, app, browser) = signed_in("").await;
+    for protocol in ["h2c", "TLS/1.0", "websocket, h2c"] {
+        let ask = Ask::script("GET", &gateway.url("/x"))
+            .header("Connection", "Upgrade")
+            .header("Upgrade", protocol);
+        let response = browser.send(ask).await;
+        assert_ne!(response.status, 101, "{protocol}");
+    }
+    let _ = app;
+}
