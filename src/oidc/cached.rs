@@ -47,6 +47,13 @@ pub enum Readiness {
     },
 }
 
+impl Readiness {
+    /// Whether people can sign in.
+    pub const fn can_sign_in(&self) -> bool {
+        !matches!(self, Self::Waiting { .. })
+    }
+}
+
 /// What a fetch brought, and for how long it is fresh.
 #[derive(Debug)]
 pub(super) struct Fetched<T> {

@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::callback::CallbackError;
 use super::id_token::IdTokenError;
 use super::message::Call;
+use super::refusal::Refusal;
 use crate::foundation::trust::TrustError;
 
 /// Whose fault an error is, and with it the status of the page.
@@ -188,67 +189,6 @@ pub enum EndpointProblem {
     /// It is unprotected although the issuer is not.
     #[error("is not https, though the issuer is")]
     NotHttps,
-}
-
-/// The provider's no, in its own words (RFC 6749 sections 4.1.2.1 and 5.2).
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{call}: refused with {error}{}", .description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
-pub struct Refusal {
-    /// Who said it.
-    pub call: Call,
-    /// The value of `error`.
-    pub error: String,
-    /// The value of `error_description`.
-    pub description: Option<String>,
-}
-
-impl Refusal {
-    fn fault(&self) -> Fault {
-        match (self.call, self.error.as_str()) {
-            (Call::Authorization, "access_denied") => Fault::Denied,
-            // OpenID Connect Core 1.0 section 3.1.2.6: the person has to do something, at another try.
-            (
-                Call::Authorization,
-                "login_required"
-                | "consent_required"
-                | "interaction_required"
-                | "account_selection_required"
-                | "unmet_authentication_requirements",
-            )
-            | (Call::Token, "invalid_grant") => Fault::Request,
-            (Call::Authorization, "temporarily_unavailable") => Fault::Unreachable,
-            _ => Fault::Provider,
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match (self.call, self.error.as_str()) {
-            (Call::Authorization, "access_denied") => "access_denied",
-            (Call::Token, "invalid_grant") => "invalid_grant",
-            _ => "provider_refused",
-        }
-    }
-
-    fn mend(&self) -> Option<&'static str> {
-        Some(match self.error.as_str() {
-            "invalid_client" => {
-                "check client_id, client_secret and client_auth against the provider's entry for this client"
-            }
-            "unauthorized_client" => "let this client use the authorization code grant at the provider",
-            "unsupported_response_type" => "let this client use the response type `code` at the provider",
-            "invalid_scope" => "check `scopes` against what the provider offers this client",
-            "invalid_request" => {
-                "compare the redirect URI (`vestibule urls` prints it) with the provider's entry for this client"
-            }
-            "invalid_grant" => {
-                "an old or used code; if it happens each time, compare the redirect URI and both machines' clocks"
-            }
-            "login_required" | "consent_required" | "interaction_required" => {
-                "`prompt` forbids the provider to ask the person"
-            }
-            _ => return None,
-        })
-    }
 }
 
 impl OidcError {

@@ -10,7 +10,8 @@ use openidconnect::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::{NotJson, OidcError, Refusal};
+use super::error::{NotJson, OidcError};
+use super::refusal::Refusal;
 
 /// A call to the provider, or through the browser, named in errors and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

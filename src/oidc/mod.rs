@@ -18,6 +18,8 @@ mod jwt;
 mod message;
 mod metadata;
 mod provider;
+mod refusal;
+mod report;
 mod token;
 mod transport;
 mod userinfo;
@@ -26,11 +28,12 @@ pub use authorization::{LOGIN_LIFETIME, LoginRequest, PendingLogin, RESERVED_PAR
 pub use cached::Readiness;
 pub use callback::{AuthorizationResponse, CallbackError, Redemption};
 pub use end_session::{EndSession, EndSessionRequest};
-pub use error::{Fault, NetworkFailure, OidcError, SetupError};
+pub use error::{EndpointProblem, Fault, MemberProblem, NetworkFailure, NotJson, OidcError, SetupError};
 pub use id_token::IdTokenError;
 pub use jwt::JwtError;
 pub use message::Call;
 pub use provider::{Provider, SignIn};
+pub use refusal::Refusal;
 
 use std::time::Duration;
 
@@ -76,7 +79,7 @@ pub struct Settings {
     pub max_age: Option<Duration>,
     /// `ui_locales` of the authorization request.
     pub ui_locales: Option<String>,
-    /// `audience` of the authorization request.
+    /// `audience` of the authorization request; an ID token's `aud` may name it beside our client id.
     pub audience: Option<String>,
     /// Further parameters of the authorization request.
     pub params: Vec<(String, String)>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::HttpResponse;
-use tracing::{debug, info, warn};
+use tracing::debug;
 use url::Url;
 
 use super::authorization::{self, LoginRequest, PendingLogin, RESERVED_PARAMS};
@@ -18,10 +18,10 @@ use super::error::{OidcError, SetupError};
 use super::id_token::{self, Expected, IdToken};
 use super::jwks::{self, Keys};
 use super::message::Call;
-use super::metadata::{Metadata, Remark};
+use super::metadata::Metadata;
 use super::token::{self, Grant};
 use super::transport::Transport;
-use super::{ClientAuth, Discovery, Settings, discovery, userinfo};
+use super::{ClientAuth, Discovery, Settings, discovery, report, userinfo};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::Origin;
 use crate::identity::claims::{Claims, Tokens};
@@ -247,9 +247,14 @@ impl Provider {
             if let Ok(Fetched { value, .. }) = &fetched
                 && self.metadata.get().is_none_or(|known| known.remarks != value.remarks)
             {
-                self.remark(&value.remarks);
+                report::remarks(self.name(), &value.remarks);
             }
-            self.note(Call::Discovery, &fetched, self.metadata.readiness(self.clock.now()));
+            report::fetched(
+                self.name(),
+                Call::Discovery,
+                &fetched,
+                &self.metadata.readiness(self.clock.now()),
+            );
             fetched
         };
         self.metadata.fetch(why, &self.clock, call).await
@@ -262,7 +267,7 @@ impl Provider {
                 let value = jwks::response(&answer)?;
                 Ok(Fetched { value, lifetime: cached::lifetime(answer.headers()) })
             });
-            self.note(Call::Keys, &fetched, self.keys.readiness(self.clock.now()));
+            report::fetched(self.name(), Call::Keys, &fetched, &self.keys.readiness(self.clock.now()));
             fetched
         };
         self.keys.fetch(why, &self.clock, call).await
@@ -274,39 +279,6 @@ impl Provider {
         request: Result<openidconnect::HttpRequest, OidcError>,
     ) -> Result<HttpResponse, OidcError> {
         self.transport.exchange(call, request?).await
-    }
-
-    /// Tells the log how a fetch ended; `before` is how things stood until then.
-    fn note<T>(&self, call: Call, fetched: &Result<Fetched<T>, OidcError>, before: Readiness) {
-        let provider = self.name();
-        match (fetched, before) {
-            (Ok(_), Readiness::Ready) => debug!(provider, what = %call, "fetched again"),
-            (Ok(_), Readiness::Waiting { .. } | Readiness::Stale { .. }) => {
-                info!(provider, what = %call, "fetched from the provider");
-            }
-            (Err(error), before) => {
-                let people = match before {
-                    Readiness::Waiting { .. } => "nobody can sign in with this provider until it succeeds",
-                    Readiness::Ready | Readiness::Stale { .. } => "going on with what is known",
-                };
-                let (code, mend) = (error.code(), error.mend());
-                warn!(provider, what = %call, code, %error, mend, "fetching from the provider failed: {people}");
-            }
-        }
-    }
-
-    fn remark(&self, remarks: &[Remark]) {
-        let provider = self.name();
-        for remark in remarks {
-            match remark {
-                Remark::OtherHost { endpoint, host } => {
-                    warn!(provider, endpoint, host, "an endpoint is on another host than the issuer");
-                }
-                Remark::LeftOut { endpoint, problem } => {
-                    warn!(provider, endpoint, %problem, "an endpoint can't be used and is left out");
-                }
-            }
-        }
     }
 }
 

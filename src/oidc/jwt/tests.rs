@@ -1,5 +1,6 @@
 //! Each algorithm's good token is believed; each token with one thing wrong is not.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -8,6 +9,9 @@ use crate::oidc::jwks;
 
 const ISSUER: &str = "https://id.example";
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// A member and its new value; null takes it away.
+type Change = (&'static str, Value);
 
 const POLICY: Policy<'static> = Policy {
     issuer: ISSUER,
@@ -30,8 +34,8 @@ fn header(alg: Algorithm) -> Value {
     json!({"alg": alg.name(), "typ": "JWT"})
 }
 
-/// The outcome for a good RS256 token with these members of the claims set; null takes one away.
-fn with_claims(changes: &[(&str, Value)]) -> Result<Verified, JwtError> {
+/// The outcome for a good RS256 token with these claims changed.
+fn with_claims(changes: &[Change]) -> Result<Verified, JwtError> {
     let mut claims = fixture::claims(ISSUER, NOW);
     for (name, value) in changes {
         claims[*name] = value.clone();
@@ -41,7 +45,7 @@ fn with_claims(changes: &[(&str, Value)]) -> Result<Verified, JwtError> {
 }
 
 /// The outcome for a good RS256 token with these members of the header set.
-fn with_header(changes: &[(&str, Value)]) -> Result<Verified, JwtError> {
+fn with_header(changes: &[Change]) -> Result<Verified, JwtError> {
     let mut header = header(Algorithm::Rs256);
     for (name, value) in changes {
         header[*name] = value.clone();
@@ -171,7 +175,7 @@ fn issuer_and_audience_with_one_thing_wrong_are_refused() {
     let issuer = |found: &str| Some(JwtError::Issuer { found: found.into(), expected: ISSUER.into() });
     let audience = |found: &str| Some(JwtError::Audience { found: found.into(), expected: "lms".into() });
     let not_a_list = Some(JwtError::NotA { claim: "aud", expected: "a string or a list of strings" });
-    let cases: Vec<(Vec<(&str, Value)>, Option<JwtError>)> = vec![
+    let cases: Vec<(Vec<Change>, Option<JwtError>)> = vec![
         (vec![("iss", json!(null))], missing("iss")),
         (vec![("iss", json!("https://id.example/"))], issuer("https://id.example/")),
         (vec![("iss", json!("https://ID.example"))], issuer("https://ID.example")),
@@ -245,5 +249,14 @@ fn text_that_is_no_token_is_refused_as_such() {
         (&deep, JwtError::Malformed("claims")),
     ] {
         assert_eq!(verify(token, &keys(), &POLICY, NOW).unwrap_err(), expected, "{token:.60}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic_or_pass(token: String, header: String, claims: String, signature: String) {
+        prop_assert!(verify(&token, &keys(), &POLICY, NOW).is_err());
+        let encoded = [header, claims, signature].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        prop_assert!(verify(&encoded, &keys(), &POLICY, NOW).is_err());
     }
 }

@@ -188,7 +188,7 @@ async fn nobody_listening_is_unreachable() {
 }
 
 #[tokio::test]
-async fn an_untrusted_certificate_is_told_as_such() {
+async fn a_certificate_counts_only_if_its_ca_is_trusted() {
     let certified = rcgen::generate_simple_self_signed(vec!["id.localhost".into()]).unwrap();
     let key = rustls_pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let config = rustls::ServerConfig::builder_with_provider(crate::foundation::trust::crypto_provider())
@@ -202,13 +202,21 @@ async fn an_untrusted_certificate_is_told_as_such() {
     tokio::spawn(async move {
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         while let Ok((stream, _)) = listener.accept().await {
-            acceptor.accept(stream).await.ok();
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let refuse = hyper::service::service_fn(|_| async {
+                Ok::<_, std::convert::Infallible>(http::Response::new("[]".to_owned()))
+            });
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(stream, refuse));
         }
     });
     let provider = Provider::new(fixture::settings(&issuer), Clock::manual(NOW)).unwrap();
     let error = provider.ensure_metadata().await.unwrap_err();
     assert_eq!((error.fault(), error.code()), (Fault::Unreachable, "provider_tls"), "{error}");
     assert!(error.mend().unwrap().contains("`ca`"));
+    let settings = Settings { ca: vec![certified.cert.der().clone()], ..fixture::settings(&issuer) };
+    let error = Provider::new(settings, Clock::manual(NOW)).unwrap().ensure_metadata().await.unwrap_err();
+    assert_eq!(error.code(), "provider_not_json", "{error}");
 }
 
 #[tokio::test]

@@ -1,0 +1,104 @@
+//! Which authorization responses are taken, which are not, and whose fault it is.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::oidc::Fault;
+use crate::oidc::fixture;
+
+const ISSUER: &str = "https://id.example/r";
+/// Code and fault of what is refused.
+type Refused = Option<(&'static str, Fault)>;
+
+const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+fn check(query: &str, response_iss: bool) -> Result<Redemption, OidcError> {
+    let pending = PendingLogin { response_iss, started_at: NOW, ..fixture::pending("the-state") };
+    pending.check_for("trusted", ISSUER, AuthorizationResponse::parse(query)?, NOW)
+}
+
+#[test]
+fn a_response_is_taken_or_refused_by_the_specification() {
+    let iss = "iss=https%3A%2F%2Fid.example%2Fr";
+    let cases: [(&str, bool, Refused); 26] = [
+        ("code=c&state=the-state", false, None),
+        ("code=c&state=the-state&IGNORED=1&session_state=x", false, None),
+        ("error=&code=c&state=the-state", false, None),
+        (&format!("code=c&state=the-state&{iss}"), true, None),
+        (&format!("code=c&state=the-state&{iss}"), false, None),
+        ("code=c", false, Some(("callback_state", Fault::Request))),
+        ("code=c&state=", false, Some(("callback_state", Fault::Request))),
+        ("code=c&state=the-stat", false, Some(("callback_state", Fault::Request))),
+        ("code=c&state=THE-STATE", false, Some(("callback_state", Fault::Request))),
+        ("error=access_denied&state=other", false, Some(("callback_state", Fault::Request))),
+        ("code=c&state=the-state", true, Some(("callback_issuer", Fault::Request))),
+        ("error=access_denied&state=the-state", true, Some(("callback_issuer", Fault::Request))),
+        (&format!("code=c&state=the-state&{iss}%2F"), true, Some(("callback_issuer", Fault::Request))),
+        ("code=c&state=the-state&iss=https://evil.example", false, Some(("callback_issuer", Fault::Request))),
+        ("code=c&code=c&state=the-state", false, Some(("callback_malformed", Fault::Request))),
+        ("code=c&state=the-state&state=x", false, Some(("callback_malformed", Fault::Request))),
+        ("code=c&state=the-state&x=1&x=2", false, Some(("callback_malformed", Fault::Request))),
+        ("code=c&%63ode=d&state=the-state", false, Some(("callback_malformed", Fault::Request))),
+        ("code=c&error=access_denied&state=the-state", false, Some(("callback_malformed", Fault::Request))),
+        ("state=the-state", false, Some(("callback_malformed", Fault::Request))),
+        ("", false, Some(("callback_state", Fault::Request))),
+        ("code=c&state=the-state&id_token=t", false, Some(("callback_malformed", Fault::Request))),
+        ("response=jwt", false, Some(("callback_malformed", Fault::Request))),
+        ("error=access_denied&state=the-state", false, Some(("access_denied", Fault::Denied))),
+        ("error=login_required&state=the-state", false, Some(("provider_refused", Fault::Request))),
+        ("error=invalid_scope&state=the-state", false, Some(("provider_refused", Fault::Provider))),
+    ];
+    for (query, response_iss, expected) in cases {
+        let found = check(query, response_iss).err().map(|error| (error.code(), error.fault()));
+        assert_eq!(found, expected, "{query}");
+    }
+    for (error, fault) in [
+        ("temporarily_unavailable", Fault::Unreachable),
+        ("server_error", Fault::Provider),
+        ("x", Fault::Provider),
+    ] {
+        let found = check(&format!("error={error}&state=the-state"), false).unwrap_err();
+        assert_eq!(found.fault(), fault, "{error}");
+    }
+}
+
+#[test]
+fn a_login_belongs_to_one_provider_and_one_hour() {
+    let pending = || PendingLogin { started_at: NOW, ..fixture::pending("s") };
+    let response = || AuthorizationResponse::parse("code=c&state=s").unwrap();
+    let other = pending().check_for("legacy", ISSUER, response(), NOW).unwrap_err();
+    assert_eq!(other, CallbackError::OtherProvider.into());
+    assert!(pending().check_for("trusted", ISSUER, response(), NOW.plus(LOGIN_LIFETIME)).is_ok());
+    let late = NOW.plus(LOGIN_LIFETIME).plus(Duration::from_secs(1));
+    assert_eq!(
+        pending().check_for("trusted", ISSUER, response(), late).unwrap_err().code(),
+        "callback_expired"
+    );
+}
+
+#[test]
+fn what_a_redemption_holds_is_the_logins_own() {
+    let redemption = check("code=c%2Bd&state=the-state", false).unwrap();
+    let pending = fixture::pending("the-state");
+    assert_eq!(redemption.code.expose(), "c+d");
+    assert_eq!((redemption.nonce, redemption.verifier), (pending.nonce, pending.verifier));
+}
+
+#[test]
+fn too_much_is_refused_before_it_is_read() {
+    let many: String = (0..40).map(|n| format!("p{n}=&")).collect();
+    let long = format!("code={}", "a".repeat(MOST_BYTES));
+    for query in [many, long] {
+        assert_eq!(AuthorizationResponse::parse(&query).unwrap_err(), CallbackError::TooLong);
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_a_stranger_sends_makes_it_panic_or_pass(query: String, value: String) {
+        prop_assert!(check(&query, true).is_err());
+        let encoded = form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>();
+        let query = format!("code=c&state=the-state&iss={encoded}");
+        prop_assert!(check(&query, true).is_err());
+    }
+}
