@@ -158,15 +158,14 @@ impl<T> Cached<T> {
     /// What there is to say without a fetch. Called with the flight in hand.
     fn settled(&self, why: &Why<'_, T>, round: u64, now: Timestamp) -> Option<Result<Arc<T>, OidcError>> {
         let mut record = self.record();
-        let just_tried = record.rounds != round;
         let failure = |record: &Record| record.last.clone().map(Err);
         match why {
             Why::Needed => match self.get() {
                 Some(held) => Some(Ok(held)),
-                None if just_tried || within(now, record.failed_at, FAILURE_SHARED) => failure(&record),
+                None if within(now, record.failed_at, FAILURE_SHARED) => failure(&record),
                 None => None,
             },
-            Why::Due if just_tried => failure(&record).or_else(|| self.get().map(Ok)),
+            Why::Due if record.rounds != round => failure(&record).or_else(|| self.get().map(Ok)),
             Why::Due => None,
             Why::Unfit(seen) => {
                 if let Some(newer) = self.get().filter(|held| !Arc::ptr_eq(held, seen)) {
