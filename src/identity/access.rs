@@ -1,17 +1,30 @@
 //! Access rules: which rule fits a request, and whether a person may enter by it.
+//!
+//! The first rule that fits decides; none: any signed-in person may enter. Every reading of a path, and the
+//! path without letter case, must meet the same rule, or the request is ambiguous. What is done about a
+//! verdict (a sign-in, a page, a status) is the gateway's matter.
 
 use http::Method;
 
 use super::claims::Claims;
+use super::expression::{Expression, Facts};
 use super::mapping::SpecError;
-use super::readings::Path;
+use super::readings::{Path, fold};
+use pattern::{Meets, Pattern};
+
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+/// How much of a reading an error shows.
+const SHOWN: usize = 200;
 
 /// One rule, as the configuration describes it.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSpec {
     /// The paths that it is for; empty: all.
     pub paths: Vec<String>,
-    /// The methods that it is for; empty: all.
+    /// The methods that it is for; empty: all. A rule for GET is for HEAD too.
     pub methods: Vec<Method>,
     /// Who may enter.
     pub access: Access,
@@ -31,21 +44,72 @@ pub enum Access {
 
 /// One compiled rule.
 #[derive(Debug)]
-pub struct Rule {}
+pub struct Rule {
+    patterns: Vec<Pattern>,
+    methods: Vec<Method>,
+    access: Access,
+    allow: Option<Expression>,
+    /// What it is for, for logs.
+    subject: String,
+}
 
 impl Rule {
     /// Compiles one rule.
     ///
     /// # Errors
-    /// When a pattern or the expression can't be read.
+    /// When a pattern or the expression can't be read, or an expression stands beside public access.
     pub fn compile(spec: RuleSpec) -> Result<Self, SpecError> {
-        Err(SpecError(format!("{} paths", spec.paths.len())))
+        if spec.access == Access::Public && spec.allow.is_some() {
+            let sentence = "access = \"public\" lets everyone in, so allow would never be asked; leave one of them out";
+            return Err(SpecError(sentence.to_owned()));
+        }
+        let compile = |path: &String| {
+            Pattern::compile(path).map_err(|error| SpecError(format!("the path {path:?} can't be matched: {error}")))
+        };
+        let subject = match spec.paths.as_slice() {
+            [] => "every path".to_owned(),
+            [path] => path.clone(),
+            [path, ..] => format!("{path}, …"),
+        };
+        Ok(Self {
+            patterns: spec.paths.iter().map(compile).collect::<Result<_, _>>()?,
+            methods: spec.methods,
+            access: spec.access,
+            allow: spec.allow.as_deref().map(Expression::compile).transpose().map_err(SpecError::from_error)?,
+            subject,
+        })
+    }
+
+    fn meets(&self, exact: &[u8], folded: &[u8]) -> Meets {
+        if self.patterns.is_empty() {
+            return Meets::Exactly;
+        }
+        let mut met = Meets::Not;
+        for pattern in &self.patterns {
+            match pattern.meets(exact, folded) {
+                Meets::Exactly => return Meets::Exactly,
+                Meets::ButForCase => met = Meets::ButForCase,
+                Meets::Not => {}
+            }
+        }
+        met
+    }
+
+    /// Some servers take `get` for GET; and what HEAD tells is what GET would.
+    fn is_for(&self, method: &Method) -> bool {
+        self.methods.iter().any(|ours| {
+            ours.as_str().eq_ignore_ascii_case(method.as_str())
+                || *ours == Method::GET && method.as_str().eq_ignore_ascii_case("HEAD")
+        })
     }
 }
 
 /// The rules of an app, in order.
 #[derive(Debug, Default)]
-pub struct AccessRules {}
+pub struct AccessRules {
+    rules: Vec<Rule>,
+    labels: Vec<String>,
+}
 
 /// The rule that fits a request: its number from 0, or the rule behind all: any signed-in person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +124,7 @@ pub enum Fit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the path can be read as {reading}, which another rule decides")]
 pub struct Ambiguous {
-    /// The other reading.
+    /// The other reading, without control characters and cut when it is long.
     pub reading: String,
 }
 
@@ -75,11 +139,25 @@ pub enum Verdict {
     Failed(String),
 }
 
+impl Fit {
+    /// The verdict of this rule among those of [`AccessRules::verdicts`].
+    pub fn verdict(self, verdicts: &[Verdict]) -> &Verdict {
+        match self {
+            Self::Default => &Verdict::Allowed,
+            // SECURITY: a rule without a verdict never happens, and would be a no.
+            Self::Rule(number) => verdicts.get(number).unwrap_or(&Verdict::Refused),
+        }
+    }
+}
+
 impl AccessRules {
     /// These rules, in order.
     pub fn new(rules: Vec<Rule>) -> Self {
-        drop(rules);
-        Self {}
+        let labels = (1..).zip(&rules).map(|(number, rule)| {
+            let methods: String = rule.methods.iter().map(|method| format!("{method} ")).collect();
+            format!("rule {number} ({methods}{})", rule.subject)
+        });
+        Self { labels: labels.collect(), rules }
     }
 
     /// The rule that fits this method and path. `None` for the method: it is not known, and rules that
@@ -88,24 +166,75 @@ impl AccessRules {
     /// # Errors
     /// When readings of the path, or methods, meet different rules.
     pub fn fit(&self, method: Option<&Method>, path: &Path<'_>) -> Result<Fit, Ambiguous> {
-        Err(Ambiguous { reading: format!("{method:?} {}", path.as_str()) })
+        let raw = path.as_str().as_bytes();
+        if path.is_plain() || self.rules.iter().all(|rule| rule.patterns.is_empty()) {
+            return self.first(method, raw, raw);
+        }
+        let readings = path.readings();
+        let mut agreed = None;
+        for reading in readings.iter() {
+            let fit = self.first(method, reading, &fold(reading))?;
+            // SECURITY: the app may read a path otherwise than we do; if that would be another rule's, no
+            // rule decides.
+            if *agreed.get_or_insert(fit) != fit {
+                return Err(ambiguous(reading, ""));
+            }
+        }
+        agreed.filter(|_| readings.is_complete()).ok_or_else(|| ambiguous(raw, " in too many ways"))
+    }
+
+    /// The first rule that one reading meets. `folded` may be the reading itself when it is ASCII.
+    fn first(&self, method: Option<&Method>, exact: &[u8], folded: &[u8]) -> Result<Fit, Ambiguous> {
+        for (number, rule) in self.rules.iter().enumerate() {
+            if !rule.methods.is_empty() && method.is_some_and(|method| !rule.is_for(method)) {
+                continue;
+            }
+            match rule.meets(exact, folded) {
+                Meets::Not => {}
+                Meets::ButForCase => return Err(ambiguous(&fold(exact), " without letter case")),
+                Meets::Exactly if method.is_none() && !rule.methods.is_empty() => {
+                    return Err(ambiguous(exact, " by another method"));
+                }
+                Meets::Exactly => return Ok(Fit::Rule(number)),
+            }
+        }
+        Ok(Fit::Default)
     }
 
     /// Who may enter by a rule.
     pub fn access(&self, fit: Fit) -> Access {
-        let _never = fit;
-        Access::SignedIn
+        match fit {
+            Fit::Rule(number) => self.rules.get(number).map_or(Access::SignedIn, |rule| rule.access),
+            Fit::Default => Access::SignedIn,
+        }
     }
 
     /// The verdict of each rule on a person, by rule number: made once a session and app.
     pub fn verdicts(&self, claims: &Claims) -> Vec<Verdict> {
-        drop(claims.0.len());
-        Vec::new()
+        let mut facts = None;
+        let verdict = |rule: &Rule| {
+            let Some(allow) = &rule.allow else { return Verdict::Allowed };
+            match allow.evaluate(facts.get_or_insert_with(|| Facts::new(claims))) {
+                Ok(serde_json::Value::Bool(true)) => Verdict::Allowed,
+                Ok(serde_json::Value::Bool(false)) => Verdict::Refused,
+                Ok(_) => Verdict::Failed("the expression gave neither true nor false".to_owned()),
+                Err(error) => Verdict::Failed(error.to_string()),
+            }
+        };
+        self.rules.iter().map(verdict).collect()
     }
 
-    /// How a rule is named in logs: its number from 1 and its first path.
+    /// How a rule is named in logs and by `explain`: `rule 2 (GET /admin/*)`.
     pub fn label(&self, fit: Fit) -> &str {
-        let _never = fit;
-        "default"
+        match fit {
+            Fit::Rule(number) => self.labels.get(number).map_or("unknown rule", String::as_str),
+            Fit::Default => "default (any signed-in user)",
+        }
     }
+}
+
+fn ambiguous(reading: &[u8], how: &str) -> Ambiguous {
+    let shown = String::from_utf8_lossy(reading);
+    let shown: String = shown.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    Ambiguous { reading: format!("{shown}{how}") }
 }
