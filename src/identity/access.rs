@@ -60,11 +60,13 @@ impl Rule {
     /// When a pattern or the expression can't be read, or an expression stands beside public access.
     pub fn compile(spec: RuleSpec) -> Result<Self, SpecError> {
         if spec.access == Access::Public && spec.allow.is_some() {
-            let sentence = "access = \"public\" lets everyone in, so allow would never be asked; leave one of them out";
+            let sentence =
+                "access = \"public\" lets everyone in, so allow would never be asked; leave one of them out";
             return Err(SpecError(sentence.to_owned()));
         }
         let compile = |path: &String| {
-            Pattern::compile(path).map_err(|error| SpecError(format!("the path {path:?} can't be matched: {error}")))
+            Pattern::compile(path)
+                .map_err(|error| SpecError(format!("the path {path:?} can't be matched: {error}")))
         };
         let subject = match spec.paths.as_slice() {
             [] => "every path".to_owned(),
@@ -75,7 +77,12 @@ impl Rule {
             patterns: spec.paths.iter().map(compile).collect::<Result<_, _>>()?,
             methods: spec.methods,
             access: spec.access,
-            allow: spec.allow.as_deref().map(Expression::compile).transpose().map_err(SpecError::from_error)?,
+            allow: spec
+                .allow
+                .as_deref()
+                .map(Expression::compile)
+                .transpose()
+                .map_err(SpecError::from_error)?,
             subject,
         })
     }
@@ -235,6 +242,7 @@ impl AccessRules {
 
 fn ambiguous(reading: &[u8], how: &str) -> Ambiguous {
     let shown = String::from_utf8_lossy(reading);
-    let shown: String = shown.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let shown: String =
+        shown.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     Ambiguous { reading: format!("{shown}{how}") }
 }

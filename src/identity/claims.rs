@@ -15,8 +15,22 @@ const EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// Claims that speak of the sign-in rather than of the person: the signed ID token's word stands.
 const OF_THE_SIGN_IN: [&str; 16] = [
-    "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "azp", "acr", "amr", "auth_time", "sid", "at_hash",
-    "c_hash", "s_hash",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "nonce",
+    "azp",
+    "acr",
+    "amr",
+    "auth_time",
+    "sid",
+    "at_hash",
+    "c_hash",
+    "s_hash",
 ];
 
 /// What a provider says of a person.
@@ -87,7 +101,8 @@ fn below<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     match value {
         Value::Object(object) => member(object, path),
         Value::Array(array) => {
-            let (index, rest) = path.split_once('.').map_or((path, None), |(index, rest)| (index, Some(rest)));
+            let (index, rest) =
+                path.split_once('.').map_or((path, None), |(index, rest)| (index, Some(rest)));
             let value = array.get(index.parse::<usize>().ok()?)?;
             match rest {
                 Some(rest) => below(value, rest),
@@ -150,7 +165,9 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(claims.get(path), Some(&expected), "{path}");
         }
-        for absent in ["", ".", "nothing", "sub.x", "address.", ".sub", "accounts.2", "accounts.-1", "accounts.x.id"] {
+        for absent in
+            ["", ".", "nothing", "sub.x", "address.", ".sub", "accounts.2", "accounts.-1", "accounts.x.id"]
+        {
             assert_eq!(claims.get(absent), None, "{absent}");
         }
     }

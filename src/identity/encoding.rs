@@ -19,8 +19,15 @@ pub const MAX_VALUE: usize = 8192;
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What stays as it is in an extended value: `attr-char` (RFC 8187 section 3.2.1).
-const NOT_ATTR_CHAR: AsciiSet =
-    RESERVED.remove(b'!').remove(b'#').remove(b'$').remove(b'&').remove(b'+').remove(b'^').remove(b'`').remove(b'|');
+const NOT_ATTR_CHAR: AsciiSet = RESERVED
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'^')
+    .remove(b'`')
+    .remove(b'|');
 
 /// An encoded-word has at most 75 characters (RFC 2047 section 2), of which `=?UTF-8?B?` and `?=` take 12.
 const WORD: usize = 75 - 12;
@@ -127,7 +134,9 @@ impl Encoding {
             Self::Rfc2047 | Self::Rfc2047Q if is_plain(text) => Cow::Borrowed(text.as_bytes()),
             Self::Rfc2047 => Cow::Owned(words_in_base64(text).into_bytes()),
             Self::Rfc2047Q => Cow::Owned(words_in_quoted_printable(text).into_bytes()),
-            Self::Rfc8187 => Cow::Owned(format!("UTF-8''{}", utf8_percent_encode(text, &NOT_ATTR_CHAR)).into_bytes()),
+            Self::Rfc8187 => {
+                Cow::Owned(format!("UTF-8''{}", utf8_percent_encode(text, &NOT_ATTR_CHAR)).into_bytes())
+            }
             Self::Json => return json(&Value::from(text)),
         };
         value(&bytes)
@@ -184,7 +193,9 @@ fn words_in_base64(text: &str) -> String {
 fn words_in_quoted_printable(text: &str) -> String {
     // RFC 2047 section 5 (3): what is safe even where an encoded-word stands in a phrase.
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"!*+-/".contains(&byte);
-    let width = move |c: char| if u8::try_from(c).is_ok_and(|byte| is_safe(byte) || byte == b' ') { 1 } else { 3 * c.len_utf8() };
+    let width = move |c: char| {
+        if u8::try_from(c).is_ok_and(|byte| is_safe(byte) || byte == b' ') { 1 } else { 3 * c.len_utf8() }
+    };
     words(text, 'Q', WORD, width, |word, part| {
         for byte in part.bytes() {
             match byte {

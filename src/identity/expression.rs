@@ -133,7 +133,8 @@ impl Expression {
         if source.len() > MAX_BYTES {
             return Err(ExpressionError::TooLong);
         }
-        let unreadable = |reason: &str| ExpressionError::Syntax { line: 1, character: 1, reason: reason.to_owned() };
+        let unreadable =
+            |reason: &str| ExpressionError::Syntax { line: 1, character: 1, reason: reason.to_owned() };
         let program = catch_unwind(|| LIBRARY.compile(source))
             .map_err(|_| unreadable("the parser gave up on it"))?
             .map_err(|errors| {
@@ -178,7 +179,9 @@ impl Expression {
             ExecutionError::NoSuchOverload(error) => {
                 EvaluationError::WrongTypes(error.function().to_owned(), error.argument_types().join(", "))
             }
-            ExecutionError::UnexpectedType { got, .. } => EvaluationError::WrongTypes("an operation".to_owned(), got),
+            ExecutionError::UnexpectedType { got, .. } => {
+                EvaluationError::WrongTypes("an operation".to_owned(), got)
+            }
             ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
                 let types = format!("{}, {}", left.type_of(), right.type_of());
                 EvaluationError::WrongTypes(operator.to_owned(), types)
@@ -195,8 +198,12 @@ impl Expression {
                 EvaluationError::Impossible("a division by zero")
             }
             ExecutionError::Overflow(..) => EvaluationError::Impossible("a number too large"),
-            ExecutionError::IndexOutOfBounds(_) => EvaluationError::Impossible("an index beyond the end of a list"),
-            ExecutionError::UnsupportedIndex(..) => EvaluationError::Impossible("an index into what has no members"),
+            ExecutionError::IndexOutOfBounds(_) => {
+                EvaluationError::Impossible("an index beyond the end of a list")
+            }
+            ExecutionError::UnsupportedIndex(..) => {
+                EvaluationError::Impossible("an index into what has no members")
+            }
             ExecutionError::DuplicateKey(_) => EvaluationError::Impossible("a map with the same key twice"),
             _ => EvaluationError::Impossible("the types of the values do not fit the expression"),
         }
@@ -239,14 +246,17 @@ fn json(value: &CelValue) -> Result<Value, EvaluationError> {
         CelValue::Bool(boolean) => Value::Bool(*boolean),
         CelValue::Int(integer) => Value::from(*integer),
         CelValue::UInt(integer) => Value::from(*integer),
-        CelValue::Float(float) => {
-            Value::Number(Number::from_f64(*float).ok_or(EvaluationError::Impossible("a number without a value"))?)
-        }
+        CelValue::Float(float) => Value::Number(
+            Number::from_f64(*float).ok_or(EvaluationError::Impossible("a number without a value"))?,
+        ),
         CelValue::String(text) => Value::String(text.as_ref().clone()),
         CelValue::List(elements) => Value::Array(elements.iter().map(json).collect::<Result<_, _>>()?),
         CelValue::Map(members) => {
             // CEL's maps have no order; the header must not differ from one session to the next.
-            let mut sorted = members.map.iter().map(|(key, value)| Ok((key.to_string(), json(value)?)))
+            let mut sorted = members
+                .map
+                .iter()
+                .map(|(key, value)| Ok((key.to_string(), json(value)?)))
                 .collect::<Result<Vec<_>, EvaluationError>>()?;
             sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
             Value::Object(sorted.into_iter().collect())

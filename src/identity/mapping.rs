@@ -8,15 +8,16 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
 use super::claims::{Claims, Tokens};
-use super::encoding::Encoding;
 
 mod header;
 mod names;
+mod spec;
 #[cfg(test)]
 mod tests;
 
 pub use header::IdentityHeader;
 pub use names::same_name;
+pub use spec::{HeaderSpec, Source, SpecError, TokenKind};
 
 /// The identity headers of an app that configures none, and their claims.
 const DEFAULTS: [(&str, &str); 6] = [
@@ -27,72 +28,6 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("X-Auth-Family-Name", "family_name"),
     ("X-Auth-Phone-Number", "phone_number"),
 ];
-
-/// One identity header, as the configuration describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderSpec {
-    /// Its name. HTTP compares names without case, and apps get it in lower case.
-    pub name: String,
-    /// Where its value comes from.
-    pub source: Source,
-    /// How its value is written.
-    pub encoding: Encoding,
-    /// What stands between the elements of an array; `None`: an array is an error of the value.
-    pub join: Option<String>,
-    /// The value when the claim is absent; with [`Encoding::Json`] it is JSON itself.
-    pub default: Option<String>,
-    /// Whether a person without this value may not enter.
-    pub required: bool,
-}
-
-/// Where a header's value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A claim, by its path (`address.locality`).
-    Claim(String),
-    /// Claims between literal text (`{given_name} {family_name} <{email}>`); absent when all of them are.
-    Template(String),
-    /// A CEL expression over `claims`.
-    Expression(String),
-    /// The same text for everyone; with [`Encoding::Json`] it is JSON itself.
-    Constant(String),
-    /// A token of the session as a Bearer value.
-    Token(TokenKind),
-}
-
-/// Which token a header carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenKind {
-    /// The access token.
-    Access,
-    /// The ID token.
-    Id,
-}
-
-/// Why a header or rule of the configuration can't be used: a sentence for the operator.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SpecError(pub String);
-
-impl SpecError {
-    pub(super) fn from_error(error: impl std::error::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl HeaderSpec {
-    /// A header that carries a claim as it is, which is all that most headers need.
-    pub fn of_claim(name: impl Into<String>, path: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            source: Source::Claim(path.into()),
-            encoding: Encoding::default(),
-            join: None,
-            default: None,
-            required: false,
-        }
-    }
-}
 
 /// All identity headers of an app.
 #[derive(Debug, Default)]

@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-mod twists;
 #[cfg(test)]
 mod tests;
+mod twists;
 
 pub(super) use twists::{decode, fold, remove_dot_segments};
 

@@ -116,16 +116,18 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
-                Piece::Claim(path) => match claim(path).as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-                    Some(text) => {
-                        filled.push_str(text);
-                        present += 1;
+                Piece::Claim(path) => {
+                    match claim(path).as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+                        Some(text) => {
+                            filled.push_str(text);
+                            present += 1;
+                        }
+                        None => {
+                            filled.push(ABSENT);
+                            absent += 1;
+                        }
                     }
-                    None => {
-                        filled.push(ABSENT);
-                        absent += 1;
-                    }
-                },
+                }
             }
         }
         match (present, absent) {
@@ -180,16 +182,17 @@ mod tests {
     use super::*;
 
     fn fill(template: &str, claims: &[(&str, &str)]) -> Option<String> {
-        Template::compile(template).unwrap().fill(|path| {
-            claims.iter().find(|(name, _)| *name == path).map(|(_, value)| (*value).to_owned())
-        })
+        Template::compile(template)
+            .unwrap()
+            .fill(|path| claims.iter().find(|(name, _)| *name == path).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
     fn claims_are_filled_in_and_what_absence_leaves_is_tidied() {
         let ivan = [("given_name", "Иван"), ("family_name", "Петров"), ("email", "i@example.org")];
         let full = "{given_name} {family_name} <{email}>";
-        let cases: [(&str, &[(&str, &str)], Option<&str>); 15] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: [Case<'_>; 15] = [
             (full, &ivan, Some("Иван Петров <i@example.org>")),
             (full, &ivan[..2], Some("Иван Петров")),
             (full, &ivan[1..], Some("Петров <i@example.org>")),

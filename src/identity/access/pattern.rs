@@ -55,7 +55,9 @@ pub(super) enum PatternError {
     Query,
     #[error("it holds a control character")]
     Control,
-    #[error("it holds an encoded slash or star, or a backslash; a path with one has several readings, so write * there")]
+    #[error(
+        "it holds an encoded slash or star, or a backslash; a path with one has several readings, so write * there"
+    )]
     Hidden,
     #[error("it holds a ; but what follows one is a parameter to some apps; leave it out")]
     Parameter,
@@ -86,7 +88,9 @@ impl Pattern {
         let without_case: fn(u8, u8) -> bool = |a, b| a.eq_ignore_ascii_case(&b);
         let met = match self.shape {
             Shape::Exact => folded.eq_ignore_ascii_case(&self.folded),
-            Shape::Below => folded.get(..self.folded.len()).is_some_and(|head| head.eq_ignore_ascii_case(&self.folded)),
+            Shape::Below => {
+                folded.get(..self.folded.len()).is_some_and(|head| head.eq_ignore_ascii_case(&self.folded))
+            }
             Shape::Stars | Shape::StarsBelow => self.stars(&self.folded, folded, without_case),
         };
         if !met {
@@ -139,11 +143,14 @@ fn judge(pattern: &str) -> Result<Cow<'_, [u8]>, PatternError> {
     if pattern.len() > MAX_BYTES {
         return Err(PatternError::TooLong);
     }
-    let lone_percent = |after: &str| !after.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    let lone_percent =
+        |after: &str| !after.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     if pattern.split('%').skip(1).any(lone_percent) {
         return Err(PatternError::BadPercent);
     }
-    let hidden = |after: &str| ["2f", "5c", "2a"].iter().any(|hex| after.get(..2).is_some_and(|two| two.eq_ignore_ascii_case(hex)));
+    let hidden = |after: &str| {
+        ["2f", "5c", "2a"].iter().any(|hex| after.get(..2).is_some_and(|two| two.eq_ignore_ascii_case(hex)))
+    };
     if pattern.contains('\\') || pattern.split('%').skip(1).any(hidden) {
         return Err(PatternError::Hidden);
     }

@@ -18,18 +18,29 @@ fn fit(rules: &AccessRules, path: &str) -> Result<Fit, Ambiguous> {
 
 /// Public files, protected pages, and the rest for any signed-in person.
 fn usual() -> AccessRules {
-    AccessRules::new(vec![rule(&["/static/*", "/favicon.ico"], Access::Public), rule(&["/admin/*"], Access::SignedIn)])
+    AccessRules::new(vec![
+        rule(&["/static/*", "/favicon.ico"], Access::Public),
+        rule(&["/admin/*"], Access::SignedIn),
+    ])
 }
 
 #[test]
 fn a_pattern_fits_what_the_documentation_says() {
     let cases: [(&str, &[&str], &[&str]); 11] = [
-        ("/static/*", &["/static/", "/static/a", "/static/a/b", "/static/a%20b", "/static/%D1%84"], &["/static", "/statics/a", "/"]),
+        (
+            "/static/*",
+            &["/static/", "/static/a", "/static/a/b", "/static/a%20b", "/static/%D1%84"],
+            &["/static", "/statics/a", "/"],
+        ),
         ("/favicon.ico", &["/favicon.ico"], &["/favicon.ico/", "/favicon", "/a/favicon.ico"]),
         ("/*", &["/", "/a", "/a/b/"], &[]),
         ("/", &["/"], &["/a"]),
         ("/a*", &["/a", "/abc"], &["/a/b", "/b", "/"]),
-        ("/u/*/edit", &["/u/1/edit", "/u/a-b/edit"], &["/u/1/2/edit", "/u/edit", "/u/1/edit/x", "/u/1/editx"]),
+        (
+            "/u/*/edit",
+            &["/u/1/edit", "/u/a-b/edit"],
+            &["/u/1/2/edit", "/u/edit", "/u/1/edit/x", "/u/1/editx"],
+        ),
         ("/*.css", &["/a.css", "/a.b.css", "/.css"], &["/a/b.css", "/a.css/", "/a.cs"]),
         ("/v*/u*r/*", &["/v1/user/", "/v/ur/a/b", "/v2/urur/x"], &["/v1/user", "/v1/users/x", "/v/1/user/x"]),
         ("/*a*b", &["/xaxb", "/ab", "/aabab"], &["/ba", "/xaxbx", "/a/b"]),
@@ -75,7 +86,8 @@ fn a_pattern_that_could_never_decide_is_refused() {
     }
     let too_long = RuleSpec { paths: vec![format!("/{}", "a".repeat(2000))], ..RuleSpec::default() };
     assert!(Rule::compile(too_long).is_err());
-    let contradiction = RuleSpec { access: Access::Public, allow: Some("true".into()), ..RuleSpec::default() };
+    let contradiction =
+        RuleSpec { access: Access::Public, allow: Some("true".into()), ..RuleSpec::default() };
     assert!(Rule::compile(contradiction).unwrap_err().0.contains("public"));
     let unreadable = RuleSpec { allow: Some("claims.".into()), ..RuleSpec::default() };
     assert!(Rule::compile(unreadable).is_err());
@@ -85,12 +97,43 @@ fn a_pattern_that_could_never_decide_is_refused() {
 fn a_path_that_an_app_could_read_as_another_rule_s_is_ambiguous() {
     let rules = usual();
     for path in [
-        "/static/../admin/x", "/static/%2e%2e/admin/x", "/static/%2e%2e%2fadmin/x", "/static/..%2fadmin/x", "/static/..%5cadmin/x",
-        "/static/%252e%252e/admin/x", "/static/..;/admin/x", "/static/..;a=b/admin/x", "/static//../admin/x", "//admin/x",
-        "/%2fadmin/x", "/admin;x/y", "/admin%3bx/y", "/;/admin/x", "/%61dmin/x", "/%2561dmin/x", "/Admin/x", "/ADMIN/x", "/STATIC/x",
-        "/PUBLIC/../Admin/x", "/Static/../x", "/admin./x", "/admin%20/x", "/./admin/x", "/x/../admin/y", "/static/%c0%ae%c0%ae/admin/x",
-        "//static/admin/x", "/favicon.ico;x", "/favicon.ico%3fx", "/favicon.ico.", "/favicon.ico%2500", "/Favicon.ico", "/favicon%2eico",
-        "/static/..", "/st%61tic/x", "/static/..%20/admin/x", "/admin%2fx",
+        "/static/../admin/x",
+        "/static/%2e%2e/admin/x",
+        "/static/%2e%2e%2fadmin/x",
+        "/static/..%2fadmin/x",
+        "/static/..%5cadmin/x",
+        "/static/%252e%252e/admin/x",
+        "/static/..;/admin/x",
+        "/static/..;a=b/admin/x",
+        "/static//../admin/x",
+        "//admin/x",
+        "/%2fadmin/x",
+        "/admin;x/y",
+        "/admin%3bx/y",
+        "/;/admin/x",
+        "/%61dmin/x",
+        "/%2561dmin/x",
+        "/Admin/x",
+        "/ADMIN/x",
+        "/STATIC/x",
+        "/PUBLIC/../Admin/x",
+        "/Static/../x",
+        "/admin./x",
+        "/admin%20/x",
+        "/./admin/x",
+        "/x/../admin/y",
+        "/static/%c0%ae%c0%ae/admin/x",
+        "//static/admin/x",
+        "/favicon.ico;x",
+        "/favicon.ico%3fx",
+        "/favicon.ico.",
+        "/favicon.ico%2500",
+        "/Favicon.ico",
+        "/favicon%2eico",
+        "/static/..",
+        "/st%61tic/x",
+        "/static/..%20/admin/x",
+        "/admin%2fx",
     ] {
         assert!(fit(&rules, path).is_err(), "{path}: {:?}", fit(&rules, path));
     }
@@ -155,9 +198,13 @@ fn the_first_rule_that_fits_path_and_method_decides() {
         assert!(rules.fit(None, &Path::parse(path).unwrap()).is_err(), "{path}");
     }
     assert_eq!(usual().fit(None, &Path::parse("/static/x").unwrap()), Ok(Fit::Rule(0)));
-    let labels = [Fit::Rule(0), Fit::Rule(1), Fit::Rule(2), Fit::Rule(3), Fit::Default].map(|fit| rules.label(fit));
+    let labels =
+        [Fit::Rule(0), Fit::Rule(1), Fit::Rule(2), Fit::Rule(3), Fit::Default].map(|fit| rules.label(fit));
     let expected = [
-        "rule 1 (GET /a/*)", "rule 2 (POST HEAD /a/*, …)", "rule 3 (/a/*)", "rule 4 (DELETE every path)",
+        "rule 1 (GET /a/*)",
+        "rule 2 (POST HEAD /a/*, …)",
+        "rule 3 (/a/*)",
+        "rule 4 (DELETE every path)",
         "default (any signed-in user)",
     ];
     assert_eq!(labels, expected);
@@ -277,7 +324,8 @@ mod apps {
 
     fn windows(path: &str) -> String {
         let path = resolve(&unescape(path).replace('\\', "/"));
-        let trimmed: Vec<&str> = path.split('/').map(|segment| segment.trim_end_matches(['.', ' '])).collect();
+        let trimmed: Vec<&str> =
+            path.split('/').map(|segment| segment.trim_end_matches(['.', ' '])).collect();
         merge(&trimmed.join("/")).to_lowercase()
     }
 
@@ -289,15 +337,64 @@ mod apps {
         unescape(path).split(['?', '#']).next().unwrap().to_owned()
     }
 
-    pub(super) const ALL: [fn(&str) -> String; 13] =
-        [raw, nginx, go, tomcat, spring, node, express, werkzeug, php, windows, keeps_slashes, rewriting, raw];
+    pub(super) const ALL: [fn(&str) -> String; 13] = [
+        raw,
+        nginx,
+        go,
+        tomcat,
+        spring,
+        node,
+        express,
+        werkzeug,
+        php,
+        windows,
+        keeps_slashes,
+        rewriting,
+        raw,
+    ];
 }
 
 fn piece() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "/", "/", "/", "//", "%2f", "%2F", "%252f", "%5c", "%255c", "static", "admin", "Admin", "STATIC", "%61dmin", "st%2561tic", "x", ".",
-        "..", "...", "%2e", "%2E%2e", ".%2e", "%252e%252e", ";", ";a=b", "%3b", "%3Bx", "%20", "%2520", "%3f", "%23", "%09", "%D1%84", "%41",
-        "favicon.ico", "%c0%ae", "%25", "%252525", "host",
+        "/",
+        "/",
+        "/",
+        "//",
+        "%2f",
+        "%2F",
+        "%252f",
+        "%5c",
+        "%255c",
+        "static",
+        "admin",
+        "Admin",
+        "STATIC",
+        "%61dmin",
+        "st%2561tic",
+        "x",
+        ".",
+        "..",
+        "...",
+        "%2e",
+        "%2E%2e",
+        ".%2e",
+        "%252e%252e",
+        ";",
+        ";a=b",
+        "%3b",
+        "%3Bx",
+        "%20",
+        "%2520",
+        "%3f",
+        "%23",
+        "%09",
+        "%D1%84",
+        "%41",
+        "favicon.ico",
+        "%c0%ae",
+        "%25",
+        "%252525",
+        "host",
     ])
 }
 

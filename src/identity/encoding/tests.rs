@@ -43,7 +43,9 @@ fn a_control_character_is_sent_in_json_alone() {
         for encoding in Encoding::ALL {
             let encoded = encoding.encode(&format!("a{control}b"));
             match encoding {
-                Encoding::Json => assert!(encoded.unwrap().to_str().unwrap().chars().all(|c| matches!(c, ' '..='~'))),
+                Encoding::Json => {
+                    assert!(encoded.unwrap().to_str().unwrap().chars().all(|c| matches!(c, ' '..='~')))
+                }
                 _ => assert_eq!(encoded, Err(Unfit::Control), "{encoding:?} {control:?}"),
             }
         }

@@ -18,7 +18,9 @@ pub(super) const MAX_TREE: usize = 200;
 pub(super) fn check(program: &Program) -> Result<(), ExpressionError> {
     let nodes = nodes(program.expression())?;
     let loop_variables: HashSet<&str> = nodes.iter().copied().flat_map(loop_variables).collect();
-    let at = |node: &IdedExpr| program.source_info().offset_for(node.id).map_or(1, |(start, _)| start as usize + 1);
+    let at = |node: &IdedExpr| {
+        program.source_info().offset_for(node.id).map_or(1, |(start, _)| start as usize + 1)
+    };
     for node in nodes {
         match &node.expr {
             Expr::Ident(name) if !is_name(name, &loop_variables) => {
@@ -66,7 +68,9 @@ fn children(expr: &Expr) -> Vec<&IdedExpr> {
         ],
         Expr::List(list) => list.elements.iter().collect(),
         Expr::Map(map) => map.entries.iter().flat_map(|entry| entry_children(&entry.expr)).collect(),
-        Expr::Struct(construct) => construct.entries.iter().flat_map(|entry| entry_children(&entry.expr)).collect(),
+        Expr::Struct(construct) => {
+            construct.entries.iter().flat_map(|entry| entry_children(&entry.expr)).collect()
+        }
         Expr::Select(select) => vec![&select.operand],
         Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Vec::new(),
     }
@@ -80,15 +84,22 @@ fn entry_children(entry: &EntryExpr) -> Vec<&IdedExpr> {
 }
 
 fn loop_variables(node: &IdedExpr) -> impl Iterator<Item = &str> {
-    let comprehension = if let Expr::Comprehension(comprehension) = &node.expr { Some(comprehension) } else { None };
+    let comprehension =
+        if let Expr::Comprehension(comprehension) = &node.expr { Some(comprehension) } else { None };
     comprehension.into_iter().flat_map(|comprehension| {
-        [&comprehension.iter_var, &comprehension.accu_var].into_iter().chain(&comprehension.iter_var2).map(String::as_str)
+        [&comprehension.iter_var, &comprehension.accu_var]
+            .into_iter()
+            .chain(&comprehension.iter_var2)
+            .map(String::as_str)
     })
 }
 
 fn is_name(name: &str, loop_variables: &HashSet<&str>) -> bool {
     let name = name.strip_prefix('.').unwrap_or(name);
-    name == "claims" || name.starts_with('@') || loop_variables.contains(name) || LIBRARY.types().find_type(name).is_some()
+    name == "claims"
+        || name.starts_with('@')
+        || loop_variables.contains(name)
+        || LIBRARY.types().find_type(name).is_some()
 }
 
 /// Operators are functions named like `_+_`, `@in` and `!_`.

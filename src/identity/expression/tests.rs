@@ -7,7 +7,9 @@ use super::*;
 
 fn evaluate(source: &str, claims: Value) -> Result<Value, EvaluationError> {
     let claims: Claims = serde_json::from_value(claims).unwrap();
-    Expression::compile(source).unwrap_or_else(|error| panic!("{source}: {error}")).evaluate(&Facts::new(&claims))
+    Expression::compile(source)
+        .unwrap_or_else(|error| panic!("{source}: {error}"))
+        .evaluate(&Facts::new(&claims))
 }
 
 #[test]
@@ -88,7 +90,11 @@ fn an_expression_that_can_t_work_is_refused_when_it_is_compiled() {
         assert!(error.contains(expected), "{source}: {error}");
     }
     assert_eq!(Expression::compile(&"1".repeat(5000)).unwrap_err(), ExpressionError::TooLong);
-    for deep in [vec!["1"; 1000].join("+"), format!("claims{}", ".a".repeat(500)), format!("claims{}", "[0]".repeat(300))] {
+    for deep in [
+        vec!["1"; 1000].join("+"),
+        format!("claims{}", ".a".repeat(500)),
+        format!("claims{}", "[0]".repeat(300)),
+    ] {
         assert_eq!(Expression::compile(&deep).unwrap_err(), ExpressionError::TooComplex);
     }
     assert!(Expression::compile(&"[".repeat(4096)).is_err());
@@ -115,10 +121,71 @@ fn compiled_expressions_can_be_shared_by_workers() {
 
 fn token() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "claims", ".", "a", "b", "[", "]", "(", ")", "{", "}", "\"x\"", "'я'", "1", "-1", "2.5", "0u", "b'\\xff'", "null", "true",
-        "+", "-", "*", "/", "%", "==", "<", "&&", "||", "!", "?", ":", ",", " in ", "has(", ".exists(x,", ".map(x,", "x", "size(",
-        "timestamp(", "duration(", "'1h'", ".matches(", "type(", "int(", "string(", "dyn(", "@", "\\", "`", "\"", "'''", "//", "\n",
-        ".?", "[?", "optional.none()", ".split(", ".format([", "'%d'", ".substring(", "9223372036854775807", "1e999", "$", ";", "{1:",
+        "claims",
+        ".",
+        "a",
+        "b",
+        "[",
+        "]",
+        "(",
+        ")",
+        "{",
+        "}",
+        "\"x\"",
+        "'я'",
+        "1",
+        "-1",
+        "2.5",
+        "0u",
+        "b'\\xff'",
+        "null",
+        "true",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "==",
+        "<",
+        "&&",
+        "||",
+        "!",
+        "?",
+        ":",
+        ",",
+        " in ",
+        "has(",
+        ".exists(x,",
+        ".map(x,",
+        "x",
+        "size(",
+        "timestamp(",
+        "duration(",
+        "'1h'",
+        ".matches(",
+        "type(",
+        "int(",
+        "string(",
+        "dyn(",
+        "@",
+        "\\",
+        "`",
+        "\"",
+        "'''",
+        "//",
+        "\n",
+        ".?",
+        "[?",
+        "optional.none()",
+        ".split(",
+        ".format([",
+        "'%d'",
+        ".substring(",
+        "9223372036854775807",
+        "1e999",
+        "$",
+        ";",
+        "{1:",
     ])
 }
 

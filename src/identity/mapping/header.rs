@@ -5,16 +5,14 @@ use std::cell::OnceCell;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::names::{Folded, reserved};
+use super::names::Folded;
+use super::spec::{check_keys, compile_name, compile_path, fixed_value};
 use super::{HeaderSpec, Missing, Omitted, Source, SpecError, TokenKind};
 use crate::foundation::secret::Secret;
 use crate::identity::claims::{self, Claims, Tokens};
 use crate::identity::encoding::{self, Encoding, Unfit};
 use crate::identity::expression::{Expression, Facts};
 use crate::identity::template::Template;
-
-/// A claim's path may have this many bytes.
-const MAX_PATH: usize = 512;
 
 /// One compiled identity header.
 #[derive(Debug)]
@@ -65,7 +63,9 @@ impl IdentityHeader {
         let default = spec.default.as_deref().map(|text| fixed(text, "default")).transpose()?;
         let source = match spec.source {
             Source::Claim(path) => Compiled::Claim(compile_path(path)?),
-            Source::Template(template) => Compiled::Template(Template::compile(&template).map_err(SpecError::from_error)?),
+            Source::Template(template) => {
+                Compiled::Template(Template::compile(&template).map_err(SpecError::from_error)?)
+            }
             Source::Expression(expression) => {
                 Compiled::Expression(Expression::compile(&expression).map_err(SpecError::from_error)?)
             }
@@ -85,12 +85,17 @@ impl IdentityHeader {
     }
 
     /// The value for one person, or its default; `Err` when it is required and there is none.
-    pub(super) fn render(&self, person: &Person<'_>, omitted: &mut Vec<Omitted>) -> Result<Option<HeaderValue>, Missing> {
+    pub(super) fn render(
+        &self,
+        person: &Person<'_>,
+        omitted: &mut Vec<Omitted>,
+    ) -> Result<Option<HeaderValue>, Missing> {
         let mut omit = |reason: String| omitted.push(Omitted { header: self.spelled.clone(), reason });
         let value = match &self.source {
-            Compiled::Claim(path) => {
-                person.claims.get(path).and_then(|value| self.value(value, &format!("claim {path}"), &mut omit))
-            }
+            Compiled::Claim(path) => person
+                .claims
+                .get(path)
+                .and_then(|value| self.value(value, &format!("claim {path}"), &mut omit)),
             Compiled::Template(template) => self.filled(template, person.claims, &mut omit),
             Compiled::Expression(expression) => {
                 match expression.evaluate(person.facts.get_or_init(|| Facts::new(person.claims))) {
@@ -138,7 +143,13 @@ impl IdentityHeader {
         Some(text).filter(|text| !text.trim().is_empty())
     }
 
-    fn joined(&self, elements: &[Value], separator: &str, what: &str, omit: &mut impl FnMut(String)) -> String {
+    fn joined(
+        &self,
+        elements: &[Value],
+        separator: &str,
+        what: &str,
+        omit: &mut impl FnMut(String),
+    ) -> String {
         let mut joined = String::new();
         for (number, element) in (1..).zip(elements) {
             let text = claims::text(element).map_err(|not_text| not_text.to_string()).and_then(|text| {
@@ -162,12 +173,21 @@ impl IdentityHeader {
         joined
     }
 
-    fn filled(&self, template: &Template, claims: &Claims, omit: &mut impl FnMut(String)) -> Option<HeaderValue> {
+    fn filled(
+        &self,
+        template: &Template,
+        claims: &Claims,
+        omit: &mut impl FnMut(String),
+    ) -> Option<HeaderValue> {
         let text = template.fill(|path| {
             let what = format!("claim {path}");
             let text = self.text(claims.get(path)?, &what, omit)?;
             // Even JSON gets no control characters here: the template could not be tidied around them.
-            let unfit = if text.chars().any(char::is_control) { Err(Unfit::Control) } else { self.encoding.check(&text) };
+            let unfit = if text.chars().any(char::is_control) {
+                Err(Unfit::Control)
+            } else {
+                self.encoding.check(&text)
+            };
             unfit.map_err(|unfit| omit(format!("{what}: {unfit}"))).ok().map(|()| text)
         })?;
         self.encoding.encode(&text).map_err(|unfit| omit(format!("the template's text: {unfit}"))).ok()
@@ -222,66 +242,4 @@ fn stays_one(element: &str, separator: &str) -> bool {
     let last = separator.len() + element.len();
     let starts = (0..=last).filter(|at| between.get(*at..).is_some_and(|rest| rest.starts_with(separator)));
     starts.eq([0, last])
-}
-
-fn compile_name(name: &str) -> Result<(HeaderName, Folded), SpecError> {
-    let header = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| SpecError(format!("{name} is not a header's name; letters, digits and hyphens make one")))?;
-    let folded = Folded::new(name);
-    if folded.is_empty() {
-        return Err(SpecError(format!("the header {name} has neither letters nor digits")));
-    }
-    match reserved(&folded) {
-        Some(reserved) => Err(SpecError(format!("{name} can't be an identity header: it {}", reserved.reason()))),
-        None => Ok((header, folded)),
-    }
-}
-
-fn compile_path(path: String) -> Result<String, SpecError> {
-    if path.trim().is_empty() || path.len() > MAX_PATH || path.chars().any(char::is_control) {
-        return Err(SpecError(format!("a claim's name has 1 to {MAX_PATH} bytes and no control characters")));
-    }
-    Ok(path)
-}
-
-/// A text that is the same for everyone. With `json` it is JSON itself, so that `"[]"` can be a default.
-fn fixed_value(encoding: Encoding, text: &str, key: &str) -> Result<HeaderValue, SpecError> {
-    let encoded = if encoding == Encoding::Json {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|_| SpecError(format!(r#"with encode = "json", {key} must be JSON itself, such as "[]" or "\"x\"""#)))?;
-        encoding::json(&value)
-    } else if text.trim().is_empty() {
-        return Err(SpecError(format!("{key} is empty; without it, a person without a value gets no header")));
-    } else {
-        encoding.encode(text)
-    };
-    encoded.map_err(|unfit| SpecError(format!("{key} can't be sent: {unfit}")))
-}
-
-fn check_keys(spec: &HeaderSpec) -> Result<(), SpecError> {
-    let refuse = |sentence: &str| Err(SpecError(sentence.to_owned()));
-    let for_all = match spec.source {
-        Source::Constant(_) => Some("value"),
-        Source::Token(_) => Some("token"),
-        _ => None,
-    };
-    match (&spec.join, for_all) {
-        (Some(_), Some(key)) => return Err(SpecError(format!("join has no meaning beside {key}: there is no array"))),
-        (Some(_), None) if spec.encoding == Encoding::Json => {
-            return refuse(r#"join and encode = "json" contradict each other: JSON has its own separators"#);
-        }
-        (Some(separator), None) if separator.is_empty() || separator.chars().any(char::is_control) => {
-            return refuse("join needs at least one character, and no control character");
-        }
-        _ => {}
-    }
-    match (&spec.source, &spec.default) {
-        (Source::Constant(_), Some(_)) => refuse("default has no meaning beside value, which is never absent"),
-        (Source::Token(_), Some(_)) => refuse("default has no meaning beside token: no text can stand for one"),
-        (Source::Token(_), None) if spec.encoding != Encoding::Utf8 => refuse("encode has no meaning beside token"),
-        (_, Some(_)) if spec.required => {
-            refuse("required and default contradict each other: with a default the value is never absent")
-        }
-        _ => Ok(()),
-    }
 }

@@ -52,7 +52,8 @@ impl Spellings {
 
     /// Removes every spelling of every name.
     pub(super) fn strip(&self, headers: &mut HeaderMap) {
-        let forged: Vec<HeaderName> = headers.keys().filter(|name| self.holds(name.as_str())).cloned().collect();
+        let forged: Vec<HeaderName> =
+            headers.keys().filter(|name| self.holds(name.as_str())).cloned().collect();
         for name in forged {
             headers.remove(name);
         }
@@ -64,7 +65,11 @@ impl Spellings {
         let last = name.iter().rfind(|byte| byte.is_ascii_alphanumeric());
         let may_be = first.is_some_and(|byte| self.first & bit(*byte) != 0)
             && last.is_some_and(|byte| self.last & bit(*byte) != 0);
-        may_be && self.names.iter().any(|ours| ours.0.len() <= name.len() && folded(name).eq(ours.0.iter().copied()))
+        may_be
+            && self
+                .names
+                .iter()
+                .any(|ours| ours.0.len() <= name.len() && folded(name).eq(ours.0.iter().copied()))
     }
 }
 
@@ -99,8 +104,12 @@ impl Reserved {
             Self::Connection => "belongs to the connection and never reaches an app; choose another name",
             Self::Message => "frames or describes the request itself; choose another name",
             Self::Cookies => "carries the app's own cookies; choose another name",
-            Self::Forwarding => "is how the gateway tells apps about the request's origin; choose another name",
-            Self::Browser => "is what browsers say about the request, and apps rely on it; choose another name",
+            Self::Forwarding => {
+                "is how the gateway tells apps about the request's origin; choose another name"
+            }
+            Self::Browser => {
+                "is what browsers say about the request, and apps rely on it; choose another name"
+            }
         }
     }
 }
@@ -123,15 +132,27 @@ const BROWSER: [&str; 5] = ["secfetch", "secch", "secwebsocket", "secgpc", "secp
 pub(super) fn reserved(name: &Folded) -> Option<Reserved> {
     let name = std::str::from_utf8(&name.0).unwrap_or_default();
     match name {
-        "connection" | "keepalive" | "proxyauthenticate" | "proxyauthorization" | "proxyconnection" | "te"
-        | "trailer" | "trailers" | "transferencoding" | "upgrade" | "http2settings" | "via" => Some(Reserved::Connection),
+        "connection" | "keepalive" | "proxyauthenticate" | "proxyauthorization" | "proxyconnection"
+        | "te" | "trailer" | "trailers" | "transferencoding" | "upgrade" | "http2settings" | "via" => {
+            Some(Reserved::Connection)
+        }
         "host" | "expect" | "date" | "range" | "ifrange" | "acceptencoding" => Some(Reserved::Message),
         "cookie" | "cookie2" | "setcookie" | "setcookie2" => Some(Reserved::Cookies),
         // Names of identity that other gateways have given to apps.
-        "xforwardeduser" | "xforwardedemail" | "xforwardedpreferredusername" | "xforwardedgroups"
+        "xforwardeduser"
+        | "xforwardedemail"
+        | "xforwardedpreferredusername"
+        | "xforwardedgroups"
         | "xforwardedaccesstoken" => None,
-        "forwarded" | "xrealip" | "xoriginalurl" | "xoriginaluri" | "xoriginalmethod" | "xrewriteurl"
-        | "xhttpmethodoverride" | "xhttpmethod" | "xmethodoverride" => Some(Reserved::Forwarding),
+        "forwarded"
+        | "xrealip"
+        | "xoriginalurl"
+        | "xoriginaluri"
+        | "xoriginalmethod"
+        | "xrewriteurl"
+        | "xhttpmethodoverride"
+        | "xhttpmethod"
+        | "xmethodoverride" => Some(Reserved::Forwarding),
         "origin" | "referer" | "useragent" | "accept" | "acceptlanguage" => Some(Reserved::Browser),
         _ if name.starts_with("xforwarded") => Some(Reserved::Forwarding),
         _ if MESSAGE.iter().any(|begin| name.starts_with(begin)) => Some(Reserved::Message),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::foundation::secret::Secret;
+use crate::identity::encoding::{Encoding, MAX_VALUE};
 
 fn claims(value: Value) -> Claims {
     serde_json::from_value(value).unwrap()
@@ -84,8 +85,16 @@ fn a_header_carries_what_its_source_gives() {
         (joined("empty", ","), None, 0),
         (joined("sub", ","), Some("7"), 0),
         (encoded(joined("groups", ";"), Encoding::Latin1), Some("students;a,b;12;,;staff"), 5),
-        (encoded(claim("groups"), Encoding::Json), Some(r#"["students","a,b"," ","7\u0431",null,"x\n",12,{"a":1},",","staff"]"#), 0),
-        (encoded(claim("address"), Encoding::Json), Some(r#"{"locality":"\u0422\u0432\u0435\u0440\u044c"}"#), 0),
+        (
+            encoded(claim("groups"), Encoding::Json),
+            Some(r#"["students","a,b"," ","7\u0431",null,"x\n",12,{"a":1},",","staff"]"#),
+            0,
+        ),
+        (
+            encoded(claim("address"), Encoding::Json),
+            Some(r#"{"locality":"\u0422\u0432\u0435\u0440\u044c"}"#),
+            0,
+        ),
         (encoded(claim("empty"), Encoding::Json), Some("[]"), 0),
         (encoded(claim("blank"), Encoding::Json), None, 0),
         (encoded(claim("name"), Encoding::Percent), Some("%20%D0%98%D0%B2%D0%B0%D0%BD%20"), 0),
@@ -97,7 +106,11 @@ fn a_header_carries_what_its_source_gives() {
         (template("{name} ({address.locality}) <{email}>"), Some("Иван (Тверь)"), 0),
         (template("{evil} {email}"), None, 1),
         (encoded(template("{evil} {name}"), Encoding::Json), Some(r#""\u0418\u0432\u0430\u043d""#), 1),
-        (HeaderSpec { join: Some("/".into()), ..template("{groups}: {sub}") }, Some("students/a,b/7б/12/,/staff: 7"), 4),
+        (
+            HeaderSpec { join: Some("/".into()), ..template("{groups}: {sub}") },
+            Some("students/a,b/7б/12/,/staff: 7"),
+            4,
+        ),
         (expr(r#"claims.age >= 18 ? "adult" : "minor""#), Some("minor"), 0),
         (expr("claims.age + 1"), Some("18"), 0),
         (expr("claims.admin"), Some("false"), 0),
@@ -144,7 +157,8 @@ fn a_required_value_that_is_absent_or_left_out_is_missing() {
 
 #[test]
 fn a_token_is_a_bearer_value_that_does_not_print_itself() {
-    let tokens = Tokens { access: Some(Secret::new("abc.def-~+/=")), id: Some(Secret::new("a b")), refresh: None };
+    let tokens =
+        Tokens { access: Some(Secret::new("abc.def-~+/=")), id: Some(Secret::new("a b")), refresh: None };
     let rendered = render(spec(Source::Token(TokenKind::Access)), &person(), &tokens);
     let (_, value) = rendered.headers.first().unwrap();
     assert_eq!(value, "Bearer abc.def-~+/=");
@@ -186,9 +200,30 @@ fn a_description_that_contradicts_itself_is_refused_with_the_reason() {
 #[test]
 fn names_that_carry_something_else_are_refused_in_every_spelling() {
     for name in [
-        "Connection", "keep_alive", "TE", "Transfer-Encoding", "Upgrade", "Host", "content-length", "Content_Type", "Cookie",
-        "Set-Cookie", "X-Forwarded-For", "x_forwarded_host", "X-Forwarded-Uri", "Forwarded", "X-Original-URL", "X-Real-IP",
-        "X-HTTP-Method-Override", "Sec-WebSocket-Key", "Sec-Fetch-Mode", "Origin", "-", "", "X User", "X-Имя",
+        "Connection",
+        "keep_alive",
+        "TE",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Host",
+        "content-length",
+        "Content_Type",
+        "Cookie",
+        "Set-Cookie",
+        "X-Forwarded-For",
+        "x_forwarded_host",
+        "X-Forwarded-Uri",
+        "Forwarded",
+        "X-Original-URL",
+        "X-Real-IP",
+        "X-HTTP-Method-Override",
+        "Sec-WebSocket-Key",
+        "Sec-Fetch-Mode",
+        "Origin",
+        "-",
+        "",
+        "X User",
+        "X-Имя",
     ] {
         assert!(IdentityHeader::compile(HeaderSpec::of_claim(name, "sub")).is_err(), "{name}");
     }
@@ -204,7 +239,8 @@ fn the_default_set_is_six_headers_of_six_claims() {
     let rendered = mapping.render(&claims(json!({ "sub": "1", "given_name": "Иван" })), &Tokens::default());
     let names: Vec<_> = rendered.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-auth-sub", "x-auth-given-name"]);
-    let complete: Vec<_> = mapping.complete(&rendered.headers).map(|(name, value)| (name.as_str(), value)).collect();
+    let complete: Vec<_> =
+        mapping.complete(&rendered.headers).map(|(name, value)| (name.as_str(), value)).collect();
     assert_eq!(complete.len(), 6);
     assert_eq!(complete[0], ("x-auth-sub", HeaderValue::from_static("1")));
     assert_eq!(complete[1], ("x-auth-email", HeaderValue::from_static("")));
@@ -216,10 +252,28 @@ fn every_spelling_of_ours_is_stripped_and_nothing_else() {
     let specs = ["X-User-Email", "Authorization", "X-User-Id"].map(|name| HeaderSpec::of_claim(name, "sub"));
     let mapping = HeaderMapping::new(specs.map(|spec| IdentityHeader::compile(spec).unwrap()).into());
     let forged = [
-        "X-User-Email", "x_user_email", "X.User.Email", "xuseremail", "-X-User--Email-", "X_User-Id", "authorization", "author_ization",
+        "X-User-Email",
+        "x_user_email",
+        "X.User.Email",
+        "xuseremail",
+        "-X-User--Email-",
+        "X_User-Id",
+        "authorization",
+        "author_ization",
         "~x|user*id!",
     ];
-    let kept = ["host", "accept", "x-user", "x-user-email2", "xx-user-email", "x-user-ld", "cookie", "x-user-idd", "_", "authorizatio-m"];
+    let kept = [
+        "host",
+        "accept",
+        "x-user",
+        "x-user-email2",
+        "xx-user-email",
+        "x-user-ld",
+        "cookie",
+        "x-user-idd",
+        "_",
+        "authorizatio-m",
+    ];
     let mut headers = HeaderMap::new();
     for name in forged.iter().chain(&kept) {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -261,7 +315,7 @@ proptest! {
                 let rendered = render(encoded(spec, encoding), &person, &Tokens::default());
                 for (_, value) in &rendered.headers {
                     prop_assert!(!value.as_bytes().iter().any(u8::is_ascii_control));
-                    prop_assert!(value.len() <= super::super::encoding::MAX_VALUE);
+                    prop_assert!(value.len() <= MAX_VALUE);
                 }
             }
         }

@@ -107,7 +107,9 @@ fn decode_but(path: &[u8], keep: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
     let mut rest = path;
     while let [byte, after @ ..] = rest {
         let escaped = match rest {
-            [b'%', high, low, ..] => digit(*high).zip(digit(*low)).and_then(|(h, l)| u8::try_from(h << 4 | l).ok()),
+            [b'%', high, low, ..] => {
+                digit(*high).zip(digit(*low)).and_then(|(h, l)| u8::try_from(h << 4 | l).ok())
+            }
             _ => None,
         };
         match (escaped.filter(|byte| !keep(*byte)), after) {
