@@ -13,11 +13,13 @@ use toml::de::{DeTable, DeValue};
 use super::place::{KeyPath, Place, Places};
 use super::problem::{Fault, Finding, Problems};
 use super::report::Report;
-use super::schema::{self, Key, Kind};
+use super::schema::{self, Key};
 use super::source::Source;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
+
+const MEND: &str = "text stands in quotes, each key once in its table, each bracket in a pair";
 
 /// Reads the text of the file.
 ///
@@ -65,7 +67,7 @@ pub(super) fn parse(report: &mut Report) -> Option<Dict> {
         }
     }
     for error in errors.iter() {
-        let finding = Finding::new(Fault::Syntax(error.message().to_owned())).mend(mend(error.message()));
+        let finding = Finding::new(Fault::Syntax(error.message().to_owned())).mend(MEND);
         report.add_to_file(finding, error.span());
     }
     if !errors.is_empty() {
@@ -74,17 +76,6 @@ pub(super) fn parse(report: &mut Report) -> Option<Dict> {
     let mut reader =
         Reader { places: &mut report.places, hidden: &mut report.source.hidden, from: From::File };
     Some(reader.table(&KeyPath::root(), Some(&schema::ROOT), document.get_ref()))
-}
-
-fn mend(message: &str) -> &'static str {
-    match message {
-        "duplicate key" => "keep one of them",
-        message if message.contains("quoted") => "put the text in quotes",
-        message if message.contains("recursion") => {
-            "a configuration has no such depth: write tables as [a.b]"
-        }
-        _ => "see https://toml.io for the notation",
-    }
 }
 
 /// Parses one value in TOML's notation, as it stands in the environment variable `name`.
@@ -119,11 +110,14 @@ impl Reader<'_> {
         for (name, value) in table {
             let path = at.key(name.get_ref());
             let child = key.and_then(|key| key.child(name.get_ref()));
-            // `{ env = "NAME" }` names the secret's place, which is none itself. What the schema does not know
-            // may well be a secret's key, mistyped.
-            let is_reference = key.is_some_and(|key| matches!(key.kind, Kind::Secret | Kind::Secrets));
-            let is_place = is_reference && matches!(name.get_ref().as_ref(), "env" | "file");
-            let hidden = !is_place && child.is_none_or(|child| child.is_secret(name.get_ref()));
+            let hidden = match child {
+                Some(child) => child.is_secret(name.get_ref()),
+                // `{ env = "NAME" }` names the secret's place, which is none itself.
+                None if key.is_some_and(Key::is_secret_reference) => {
+                    !matches!(name.get_ref().as_ref(), "env" | "file") || !value.get_ref().is_str()
+                }
+                None => key.is_none_or(|key| key.may_mean_secret(name.get_ref())),
+            };
             let sight = if hidden { Sight::Hidden } else { Sight::Shown };
             self.note(&path, Some(name.span()), value);
             dict.insert(name.get_ref().to_string(), self.value(&path, child, sight, value));

@@ -8,7 +8,7 @@ use super::problem::{Finding, Problem, Problems};
 use super::source::Source;
 
 /// More problems than anybody reads; a file of rubbish is not worth more time.
-const MOST: usize = 1_000;
+const MOST: usize = 500;
 
 /// The text, the places and the problems.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Report {
 
     /// Adds a finding about the value at `path`.
     pub(super) fn add(&mut self, path: &KeyPath, finding: Finding) {
-        if self.problems.len() < MOST {
+        if !self.is_full() {
             self.problems.push(finding.about(path, &self.places, &self.source));
             self.blamed.insert(path.clone());
         }
@@ -37,9 +37,14 @@ impl Report {
 
     /// Adds a finding about the file itself.
     pub(super) fn add_to_file(&mut self, finding: Finding, at: Option<std::ops::Range<usize>>) {
-        if self.problems.len() < MOST {
+        if !self.is_full() {
             self.problems.push(finding.about_file(&self.source, at));
         }
+    }
+
+    /// Whether there is no use in looking for more.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= MOST
     }
 
     /// Notes that what is wrong elsewhere explains why the value at `path` is not there.

@@ -244,16 +244,29 @@ impl Key {
         self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
     }
 
-    /// Whether the value may be shown in a problem: by its type, and by its name where administrators choose
-    /// names.
+    /// Whether the value of the entry `name` must not be shown: by its type, and by its name where
+    /// administrators choose names.
     pub(super) fn is_secret(&self, name: &str) -> bool {
-        let telling = ["secret", "password", "passwd", "token", "key", "credential"];
-        let folded = name.to_ascii_lowercase();
         matches!(self.kind, Kind::Secret | Kind::Secrets | Kind::HiddenText)
-            || self.name() == "*"
-                && self.kind == Kind::Text
-                && telling.iter().any(|word| folded.contains(word))
+            || self.name() == "*" && self.kind == Kind::Text && is_telling(name)
     }
+
+    /// Whether a table here says where a secret is kept.
+    pub(super) fn is_secret_reference(&self) -> bool {
+        matches!(self.kind, Kind::Secret | Kind::Secrets)
+    }
+
+    /// Whether `name`, which this table does not know, may be a secret's key, mistyped.
+    pub(super) fn may_mean_secret(&self, name: &str) -> bool {
+        let meant = nearest(name, self.children().map(Key::name)).and_then(|meant| self.child(meant));
+        is_telling(name) || meant.is_none_or(|meant| meant.is_secret(name))
+    }
+}
+
+/// Whether a name says that its value is secret.
+fn is_telling(name: &str) -> bool {
+    let folded = name.to_ascii_lowercase();
+    ["secret", "password", "passwd", "token", "key", "credential"].iter().any(|word| folded.contains(word))
 }
 
 /// The candidate that was probably meant by `name`.

@@ -50,12 +50,14 @@ impl Source {
     pub(super) fn excerpt(&self, range: &Range<usize>) -> Excerpt {
         let start = self.text.get(..range.start).and_then(|t| t.rfind('\n')).map_or(0, |newline| newline + 1);
         let line = self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let on_line = |range: &&Range<usize>| range.start < start + line.len() && range.end > start;
+        let secrets: Vec<_> = self.hidden.iter().filter(on_line).collect();
         let (mut text, mut before, mut end) = (String::new(), 0, 0);
         let mut hiding = false;
         let mut width = 0;
         for (offset, letter) in line.char_indices().map(|(at, letter)| (start + at, letter)) {
             // SECURITY: a log or a screen that shows a problem must not show the secret on its line.
-            let hide = self.hidden.iter().any(|range| range.contains(&offset));
+            let hide = secrets.iter().any(|range| range.contains(&offset));
             if !(hide && hiding) {
                 text.push(if hide || width == WIDEST { '…' } else { printable(letter) });
                 width += 1;

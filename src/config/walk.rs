@@ -32,7 +32,9 @@ impl Walk<'_> {
         for (name, value) in values {
             let path = at.key(&name);
             let Some(key) = table.child(&name) else {
-                self.unknown(at, table, &name);
+                if !self.report.is_full() {
+                    self.unknown(at, table, &name);
+                }
                 continue;
             };
             if key.support == Support::Later {

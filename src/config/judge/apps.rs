@@ -65,7 +65,7 @@ impl Judge<'_> {
             self.report
                 .add(&at.key(&other.name).key("url"), finding.mend("change the prefix, or server.endpoints"));
         }
-        if below(&app.callback_path, &other.prefix) {
+        if below(&app.callback_path, &other.prefix) && !below(&app.callback_path, &own) {
             let finding = Finding::invalid(format!("lies below the prefix of {:?}", other.name));
             let finding = finding.found(app.callback_path.clone()).mend("choose a path outside of it");
             self.report.add(&at.key(name).key("callback_path"), finding);

@@ -1,0 +1,490 @@
+//! What is said of wrong configurations.
+
+use super::*;
+
+#[test]
+fn a_problem_reads_like_this() {
+    let text = format!("{SMALLEST}[session]\nidle_timout = \"8h\"\n");
+    let problems = read_with(&text, &[]).unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "config.toml:11:1: [session] idle_timout is not a key that Vestibule knows
+   11 | idle_timout = \"8h\"
+      | ^^^^^^^^^^^
+   found: idle_timout   expected: one of cookie, idle_timeout, keys, lifetime, max_sessions, store
+   mend: did you mean idle_timeout?"
+    );
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let text = r#"
+[providers.trusted]
+issuer = "http://id.example.org"
+client_id = 7
+scopes = ["email"]
+
+[apps.lms]
+url = "https://lms.example.org?x"
+upstream = ["http://a:1", "http://b:1"]
+provider = "trustd"
+colour = "red"
+
+[session]
+lifetime = "forever"
+store = "redis://:hunter2@r/0"
+
+[server]
+trusted_proxies = ["0.0.0.0/0"]
+"#;
+    let found: Vec<_> = problems(text).iter().map(|problem| problem.key().to_owned()).collect();
+    assert_eq!(
+        found,
+        [
+            "providers.trusted.issuer",
+            "providers.trusted.client_id",
+            "providers.trusted.scopes",
+            "apps.lms.url",
+            "apps.lms.upstream",
+            "apps.lms.provider",
+            "apps.lms.colour",
+            "session.lifetime",
+            "session.store",
+            "server.trusted_proxies[0]",
+        ]
+    );
+    assert!(!read_with(text, &[]).unwrap_err().to_string().contains("hunter2"));
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_table_and_only_once() {
+    for (text, expected) in [
+        ("", vec!["providers", "apps"]),
+        (
+            "[providers.a]\n[apps.b]",
+            vec!["providers.a.issuer", "providers.a.client_id", "apps.b.url", "apps.b.upstream"],
+        ),
+        (
+            "[providers.a]\nisuer = \"https://a\"\nclient_id = \"x\"\n[app.b]",
+            vec!["providers.a.isuer", "app"],
+        ),
+        (
+            "[providers.a]\nissuer = \"https://a\"\nclient_id = \"x\"\ndiscovery = false\nuserinfo = \"always\"\n",
+            vec![
+                "apps",
+                "providers.a.authorization_endpoint",
+                "providers.a.token_endpoint",
+                "providers.a.jwks_uri",
+                "providers.a.userinfo_endpoint",
+            ],
+        ),
+    ] {
+        let found: Vec<_> = problems(text).iter().map(|problem| problem.key().to_owned()).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+/// Every single refusal: lines for the provider, for the app, further tables; the key that is blamed, and a
+/// part of what is said.
+const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
+    ("", "", "[server]\nlisten = \":4180\"", "server.listen", "write \"[::]:4180\""),
+    (
+        "",
+        "",
+        "[server]\nlisten = [\"127.0.0.1:1\", \"x\"]",
+        "server.listen[1]",
+        "is not an address to listen on",
+    ),
+    ("", "", "[server]\nlisten = []", "server.listen", "is empty"),
+    ("", "", "[server]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", "server.listen[1]", "stands twice"),
+    ("", "", "[server]\nlisten = \"0.0.0.0:9180\"", "admin.listen", "is an address of the public listener"),
+    (
+        "",
+        "",
+        "[server]\ntrusted_proxies = [\"::/0\"]",
+        "server.trusted_proxies[0]",
+        "would believe strangers",
+    ),
+    (
+        "",
+        "",
+        "[server]\ntrusted_proxies = [\"::ffff:0:0/96\"]",
+        "server.trusted_proxies[0]",
+        "would believe strangers",
+    ),
+    ("", "", "[server]\nproxy_protocol = true", "server.proxy_protocol", "is not supported yet"),
+    ("", "", "[server]\nendpoints = \"/_sso/\"", "server.endpoints", "is not a plain path"),
+    ("", "", "[server]\nendpoints = \"\"", "server.endpoints", "is not a plain path"),
+    ("", "", "[server]\nworkers = 0", "server.workers", "is out of range"),
+    ("", "", "[server]\nworkers = -1", "server.workers", "expected: a whole number"),
+    ("", "", "[server]\nworkers = 1.5", "server.workers", "found: a number"),
+    ("", "", "[server]\nworkers = 99999999999999999999", "server.workers", "found: a number"),
+    ("", "", "[server]\nstate_dir = 2026-11-21", "server.state_dir", "found: a date or time"),
+    ("", "", "[server.limits]\nhead_bytes = 100", "server.limits.head_bytes", "expected: 8192 to 1048576"),
+    ("", "", "[session]\nkeys = [\"c2hvcnQ=\"]", "session.keys[0]", "vestibule keygen"),
+    (
+        "",
+        "",
+        "[session]\nkeys = [{ env = \"NOT_SET\" }]",
+        "session.keys[0].env",
+        "names a variable that is not set",
+    ),
+    ("", "", "[session]\nkeys = [{ env = \"A\", file = \"b\" }]", "session.keys[0]", "both env and file"),
+    (
+        "",
+        "",
+        "[session]\nstore = \"redis+sentinel://x\"",
+        "session.store",
+        "a Redis store is not supported yet",
+    ),
+    ("", "", "[session]\nstore = \"files\"", "session.store", "did you mean \"file\"?"),
+    ("", "", "[session]\nidle_timeout = \"25h\"", "session.idle_timeout", "is longer than the lifetime"),
+    ("", "", "[session]\nlifetime = \"0s\"", "session.lifetime", "expected: 1m to 400d"),
+    (
+        "",
+        "",
+        "[session]\ncookie = { domain = \"example.org\" }",
+        "session.cookie.domain",
+        "is not supported yet",
+    ),
+    ("", "", "[session]\ncookie = { name = \"a b\" }", "session.cookie.name", "is not a cookie's name"),
+    (
+        "",
+        "",
+        "[session]\ncookie = { same_site = \"Lax\" }",
+        "session.cookie.same_site",
+        "did you mean \"lax\"?",
+    ),
+    ("", "", "[log]\nlevel = \"verbose\"", "log.level", "expected: \"error\""),
+    ("", "", "[pages]\nname = \"\"", "pages.name", "can't stand on a page"),
+    ("protocol = \"oauth2\"", "", "", "providers.trusted.protocol", "is not supported yet"),
+    ("protocol = \"saml\"", "", "", "providers.trusted.protocol", "expected: \"oidc\""),
+    ("subject = \"sub\"", "", "", "providers.trusted.subject", "is not supported yet"),
+    ("request = \"par+jar\"", "", "", "providers.trusted.request", "is not supported yet"),
+    ("response_mode = \"form_post\"", "", "", "providers.trusted.response_mode", "is not supported yet"),
+    ("client_auth = \"private_key_jwt\"", "", "", "providers.trusted.client_auth", "is not supported yet"),
+    ("client_auth = \"none\"", "", "", "providers.trusted.client_auth", "contradicts client_secret"),
+    ("private_key = { file = \"x\" }", "", "", "providers.trusted.private_key", "is not supported yet"),
+    (
+        "tls_client = { cert = \"a\", key = \"b\" }",
+        "",
+        "",
+        "providers.trusted.tls_client",
+        "is not supported yet",
+    ),
+    ("dpop = true", "", "", "providers.trusted.dpop", "is not supported yet"),
+    ("request_uri = \"https://x\"", "", "", "providers.trusted.request_uri", "is not supported yet"),
+    ("ca = \"none.pem\"", "", "", "providers.trusted.ca", "can't be read"),
+    ("scopes = [\"openid email\"]", "", "", "providers.trusted.scopes[0]", "is not one scope"),
+    ("scopes = \"openid\"", "", "", "providers.trusted.scopes", "expected: a list"),
+    ("scopes = [\"openid\", 1]", "", "", "providers.trusted.scopes[1]", "has the wrong type"),
+    ("id_token_algs = [\"none\"]", "", "", "providers.trusted.id_token_algs[0]", "nobody signed"),
+    ("id_token_algs = [\"HS256\"]", "", "", "providers.trusted.id_token_algs[0]", "client secret"),
+    ("id_token_algs = [\"rs256\"]", "", "", "providers.trusted.id_token_algs[0]", "did you mean \"RS256\"?"),
+    ("clock_skew = \"61s\"", "", "", "providers.trusted.clock_skew", "expected: 0s to 1m"),
+    ("prompt = \"none login\"", "", "", "providers.trusted.prompt", "can't be sent"),
+    ("ui_locales = \"ru, en\"", "", "", "providers.trusted.ui_locales", "can't be sent"),
+    ("params = { state = \"x\" }", "", "", "providers.trusted.params.state", "Vestibule sends itself"),
+    ("params = { scope = \"x\" }", "", "", "providers.trusted.params.scope", "set scopes instead"),
+    (
+        "logout = { session_param = \"state\" }",
+        "",
+        "",
+        "providers.trusted.logout.session_param",
+        "extra parameter",
+    ),
+    (
+        "userinfo_endpoint = \"http://id.example.org/me\"",
+        "",
+        "",
+        "providers.trusted.userinfo_endpoint",
+        "by TLS",
+    ),
+    ("url = \"https://x\"", "", "", "providers.trusted.url", "did you mean apps.NAME.url?"),
+    ("", "provider = [\"trusted\"]", "", "apps.lms.provider", "is not supported yet"),
+    ("", "host_header = \"app\"", "", "apps.lms.host_header", "expected: \"keep\", \"upstream\""),
+    ("", "timeouts = { connect = \"5\" }", "", "apps.lms.timeouts.connect", "is not a duration"),
+    ("", "callback_path = \"callback\"", "", "apps.lms.callback_path", "is not a plain path"),
+    ("", "callback_path = \"/\"", "", "apps.lms.callback_path", "is not a plain path"),
+    ("", "callback_path = \"/a/../b\"", "", "apps.lms.callback_path", "is not a plain path"),
+    ("", "callback_path = \"/_sso/sign-out\"", "", "apps.lms.callback_path", "own endpoints"),
+    ("", "websocket_origins = [\"https://a/b\"]", "", "apps.lms.websocket_origins[0]", "write \"https://a\""),
+    ("", "websocket_origins = [\"*\"]", "", "apps.lms.websocket_origins[0]", "is not a whole address"),
+    ("", "upstream_tls = { server_name = \"a\" }", "", "apps.lms.upstream_tls", "needs an https:// upstream"),
+    (
+        "",
+        "identity_jwt = { header = \"X\", audience = \"a\" }",
+        "",
+        "apps.lms.identity_jwt",
+        "is not supported yet",
+    ),
+    ("", "logout = { paths = [\"/logout\"] }", "", "apps.lms.logout.paths", "is not supported yet"),
+    ("", "logout = { redirect = \"/\" }", "", "apps.lms.logout.redirect", "is not a whole address"),
+    (
+        "",
+        "logout = { redirect = \"javascript:alert(1)\" }",
+        "",
+        "apps.lms.logout.redirect",
+        "is not a web address",
+    ),
+    (
+        "",
+        "headers = { X-User-Id = \"sub\", x_user_id = \"email\" }",
+        "",
+        "apps.lms.headers.x_user_id",
+        "X-User-Id",
+    ),
+    ("", "headers = { content_length = \"sub\" }", "", "apps.lms.headers.content_length", "sets itself"),
+    ("", "headers = { X-bad = \"sub\" }", "", "apps.lms.headers.X-bad", "can't be used"),
+    ("", "headers = { X-A = {} }", "", "apps.lms.headers.X-A", "needs one source"),
+    (
+        "",
+        "headers = { X-A = { claim = \"a\", value = \"b\" } }",
+        "",
+        "apps.lms.headers.X-A",
+        "claim and value",
+    ),
+    (
+        "",
+        "headers = { X-A = { claim = \"a\", encode = \"utf-8\" } }",
+        "",
+        "apps.lms.headers.X-A.encode",
+        "\"utf8\"?",
+    ),
+    (
+        "",
+        "headers = { X-A = { token = \"refresh\" } }",
+        "",
+        "apps.lms.headers.X-A.token",
+        "\"access\", \"id\"",
+    ),
+    (
+        "",
+        "headers = { X-A = { value = \"a\", join = \",\" } }",
+        "",
+        "apps.lms.headers.X-A.join",
+        "no meaning here",
+    ),
+    (
+        "",
+        "headers = { X-A = { claim = \"a\", required = 1 } }",
+        "",
+        "apps.lms.headers.X-A.required",
+        "wrong type",
+    ),
+    ("", "[[apps.lms.rules]]\npaths = [\"x\"]", "", "apps.lms.rules[0].paths[0]", "can't be used"),
+    ("", "[[apps.lms.rules]]\npaths = []", "", "apps.lms.rules[0].paths", "take it out to mean all"),
+    (
+        "",
+        "[[apps.lms.rules]]\nmethods = [\"get\"]",
+        "",
+        "apps.lms.rules[0].methods[0]",
+        "in capitals: \"GET\"",
+    ),
+    ("", "[[apps.lms.rules]]\naccess = \"bearer\"", "", "apps.lms.rules[0].access", "is not supported yet"),
+    (
+        "",
+        "[[apps.lms.rules]]\naccess = \"publik\"",
+        "",
+        "apps.lms.rules[0].access",
+        "did you mean \"public\"?",
+    ),
+    ("", "[[apps.lms.rules]]\nacr = \"urn:x\"", "", "apps.lms.rules[0].acr", "is not supported yet"),
+    ("", "[[apps.lms.rules]]\nmax_age = \"15m\"", "", "apps.lms.rules[0].max_age", "is not supported yet"),
+    ("", "[[apps.lms.rules]]\nallow = \"bad(\"", "", "apps.lms.rules[0].allow", "can't be used"),
+    (
+        "",
+        "[[apps.lms.rules]]\naccess = \"public\"\nallow = \"true\"",
+        "",
+        "apps.lms.rules[0].allow",
+        "contradicts",
+    ),
+    ("", "rules = [1]", "", "apps.lms.rules[0]", "expected: a table"),
+    (
+        "",
+        "",
+        "[apps.b]\nurl = \"https://lms.example.org/\"\nupstream = \"http://b\"",
+        "apps.b.url",
+        "is the address of \"lms\" too",
+    ),
+    (
+        "",
+        "",
+        "[apps.b]\nurl = \"https://lms.example.org/_sso\"\nupstream = \"http://b\"",
+        "apps.b.url",
+        "collides with the gateway's own endpoints",
+    ),
+    (
+        "",
+        "callback_path = \"/b/cb\"",
+        "[apps.b]\nurl = \"https://lms.example.org/b\"\nupstream = \"http://b\"",
+        "apps.lms.callback_path",
+        "lies below the prefix of \"b\"",
+    ),
+    (
+        "[providers.other]\nissuer = \"https://o.example.org\"\nclient_id = \"x\"",
+        "",
+        "",
+        "apps.lms.provider",
+        "a choice of providers is not supported yet",
+    ),
+    (
+        "[providers.other]\nissuer = \"https://o.example.org\"\nclient_id = \"x\"",
+        "provider = \"trusted\"",
+        "[apps.b]\nurl = \"https://lms.example.org/b\"\nupstream = \"http://b\"\nprovider = \"other\"",
+        "apps.b.provider",
+        "use one provider for both",
+    ),
+    ("", "", "[session]\nkeys = [[1]]", "session.keys[0]", "found: a list"),
+    ("", "", "colour = { a = 1 }", "apps.lms.colour", "is not a key"),
+];
+
+#[test]
+fn every_refusal_blames_its_key_once_and_says_why() {
+    for (provider, app, more, key, said) in REFUSALS {
+        let text = with(provider, app, more);
+        let problems = read_with(&text, &[]).expect_err(&text);
+        let [problem] = problems.iter().as_slice() else { panic!("{text}\n{problems}") };
+        assert_eq!(&problem.key(), key, "{problems}");
+        assert!(problem.to_string().contains(said), "{said}\n{problems}");
+        assert!(
+            matches!(problem.location(), Location::File(_, position) if position.is_some() || *key == "admin.listen"),
+            "{problems}"
+        );
+    }
+}
+
+#[test]
+fn other_addresses_of_the_app_and_the_issuer_are_refused_or_taken() {
+    for (from, to, key) in [
+        ("https://lms.example.org", "http://lms.example.org", Some("apps.lms.url")),
+        ("https://lms.example.org", "http://lms.localhost:4180", None),
+        ("https://lms.example.org", "http://127.0.0.1:4180", None),
+        ("https://lms.example.org", "https://u:p@lms.example.org", Some("apps.lms.url")),
+        ("https://lms.example.org", "https://lms.example.org/a?b", Some("apps.lms.url")),
+        ("https://lms.example.org", "https://lms.example.org/#b", Some("apps.lms.url")),
+        ("https://lms.example.org", "https://lms.example.org/a/../b", Some("apps.lms.url")),
+        ("https://lms.example.org", "https://lms.example.org/a//b", Some("apps.lms.url")),
+        ("https://lms.example.org", "lms.example.org", Some("apps.lms.url")),
+        ("https://id.example.org", "http://id.example.org", Some("providers.trusted.issuer")),
+        ("https://id.example.org", "http://localhost:8080/realms/r", None),
+        ("https://id.example.org", "https://id.example.org/a/", None),
+        (
+            "https://id.example.org",
+            "https://id.example.org/.well-known/openid-configuration",
+            Some("providers.trusted.issuer"),
+        ),
+        ("https://id.example.org", "https://id.example.org?a", Some("providers.trusted.issuer")),
+        ("http://127.0.0.1:3000", "http://app.internal", None),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:4180", Some("apps.lms.upstream")),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000/path", Some("apps.lms.upstream")),
+        ("http://127.0.0.1:3000", "unix:relative.sock", Some("apps.lms.upstream")),
+        ("http://127.0.0.1:3000", "ws://127.0.0.1:3000", Some("apps.lms.upstream")),
+    ] {
+        let text = SMALLEST.replace(from, to);
+        match (read_with(&text, &[]), key) {
+            (Ok(_), None) => {}
+            (Err(problems), Some(key)) => {
+                assert_eq!(problems.iter().next().unwrap().key(), key, "{problems}")
+            }
+            (Ok(_), Some(_)) => panic!("{to} was taken"),
+            (Err(problems), None) => panic!("{problems}"),
+        }
+    }
+    let text = format!("{SMALLEST}[server]\ndanger_allow_http = true").replace("https://", "http://");
+    assert_eq!(good(&text).gateway.apps[0].origin.to_string(), "http://lms.example.org");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    for text in [
+        SMALLEST.replace("{ env = \"LMS_CLIENT_SECRET\" }", "\"hunter2\" # a\nclient_secret = \"hunter2\""),
+        SMALLEST.replace("{ env = \"LMS_CLIENT_SECRET\" }", "hunter2"),
+        SMALLEST.replace("{ env = \"LMS_CLIENT_SECRET\" }", "\"hunter2"),
+        SMALLEST.replace("{ env = \"LMS_CLIENT_SECRET\" }", "[\"hunter2\"]"),
+        SMALLEST.replace("{ env = \"LMS_CLIENT_SECRET\" }", "{ vaule = \"hunter2\" }"),
+        SMALLEST
+            .replace("{ env = \"LMS_CLIENT_SECRET\" }", "{ env = [\"hunter2\"] }")
+            .replace("env = [", "file = 1, env = ["),
+        SMALLEST.replace("client_secret = { env = \"LMS_CLIENT_SECRET\" }", "client_secrt = \"hunter2\""),
+        "providers = { t = { issuer = \"x\", client_secret = \"hunter2\", foo = 1 } }".to_owned(),
+        with("params = { app_secret = [\"hunter2\"] }", "", ""),
+        with("params = { state_token = \"hunter2\", state = \"x\" }", "", ""),
+        with("", "headers = { X-Key = { value = \"hunter2\", foo = 1 } }", ""),
+        with("", "headers = { X-Key = { value = [\"hunter2\"] } }", ""),
+        with("", "", "[session]\nkeys = [\"hunter2\"]"),
+        with("", "", "[session]\nkeys = [\n  \"hunter2\",\n  hunter2\n  hunter2=,\n]"),
+        with("", "", "[session]\nkeys = \"hunter2\""),
+        with("", "upstream_tls = 1", "[session]\nstore = \"rediss://u:hunter2@h\""),
+        with("", "upstream_tls = 1", "").replace("https://lms", "https://u:hunter2@lms"),
+    ] {
+        let problems = read_with(&text, &[]).expect_err(&text);
+        assert!(!problems.to_string().contains("hunter2"), "{text}\n--\n{problems}");
+        assert!(!problems.iter().any(|problem| format!("{problem:?}").contains("hunter2")), "{text}");
+    }
+    let name = "VESTIBULE_SESSION__KEYS";
+    for value in ["hunter2", "[\"hunter2\"]", "[hunter2]", "[{ vaule = \"hunter2\" }]"] {
+        let problems = read_with(SMALLEST, &[(name, value)]).unwrap_err();
+        assert!(!problems.to_string().contains("hunter2"), "{problems}");
+    }
+}
+
+#[test]
+fn several_syntax_errors_are_told_at_once() {
+    let problems = problems("[server\nlisten = 1\n[log]\nlevel = info\nformat = \"json\n");
+    let lines: Vec<_> = problems
+        .iter()
+        .map(|problem| match problem.location() {
+            Location::File(_, Some(position)) => position.line,
+            _ => panic!("{problem}"),
+        })
+        .collect();
+    assert_eq!(lines, [1, 4, 5]);
+    assert!(problems[1].to_string().contains("text stands in quotes"), "{}", problems[1]);
+    let text = format!("{SMALLEST}url = \"https://again\"");
+    assert!(
+        read_with(&text, &[])
+            .unwrap_err()
+            .to_string()
+            .contains("config.toml:10:1: this is not TOML: duplicate key")
+    );
+}
+
+#[test]
+fn rubbish_is_refused_without_a_panic() {
+    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    for text in [
+        format!("a = {deep}"),
+        format!("{} = 1", vec!["a"; 100_000].join(".")),
+        format!("[{}]", vec!["a"; 100_000].join(".")),
+        "a = ".to_owned(),
+        "\u{feff}[".to_owned(),
+        "\0".to_owned(),
+        "=\n".repeat(20_000),
+        (0..20_000).map(|number| format!("k{number} = 1\n")).collect(),
+        "[apps.\"\\u0000\"]\nurl = \"\\u0000\"".to_owned(),
+    ] {
+        assert!(read_with(&text, &[]).is_err());
+    }
+    assert!(
+        read_with(SMALLEST, &[("VESTIBULE_APPS", &deep), ("VESTIBULE_", ""), ("VESTIBULE___", "")]).is_err()
+    );
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_named_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("latin1"), b"[server]\n# caf\xe9\n").unwrap();
+    std::fs::write(path("large"), vec![b'#'; 10 * 1024 * 1024]).unwrap();
+    for (name, said) in [
+        ("none", "can't be read: No such file"),
+        ("", "is a directory"),
+        ("latin1", "is not UTF-8: line 2"),
+        ("large", "is larger than 1 MiB"),
+    ] {
+        let problems = load(&path(name), std::iter::empty()).unwrap_err();
+        assert!(problems.to_string().contains(said), "{problems}");
+        assert!(problems.to_string().contains(&path(name).display().to_string()), "{problems}");
+    }
+}
