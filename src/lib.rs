@@ -4,6 +4,7 @@
 //! downwards (`ARCHITECTURE.md`; `tests/architecture.rs` keeps it so). A request's path is written down in
 //! [`gateway`].
 
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod foundation;
