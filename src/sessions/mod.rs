@@ -27,6 +27,8 @@ mod login;
 mod packing;
 mod registry;
 mod store;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod upkeep;
 

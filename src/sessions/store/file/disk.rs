@@ -12,7 +12,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::tables::Tables;
+use super::tables::{self, Tables};
 
 /// Pages of the file kept in memory, in bytes.
 const CACHE: usize = 8 << 20;
@@ -59,9 +59,11 @@ impl Disk {
         // A damaged file can make the database panic: a thread of its own turns that into an error.
         let opening = std::thread::spawn(move || {
             let database = open(Absent::Made)?;
-            let txn = database.begin_write().map_err(Error::from)?;
-            Tables::open(&txn)?;
-            txn.commit()?;
+            if !tables::exist(&database.begin_read()?)? {
+                let txn = database.begin_write()?;
+                Tables::open(&txn)?;
+                txn.commit()?;
+            }
             Ok::<_, Error>(Self { open, database: Mutex::new(Some(Arc::new(database))) })
         });
         opening

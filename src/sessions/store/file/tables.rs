@@ -5,7 +5,7 @@
 
 use redb::{
     Error, MultimapTable, MultimapTableDefinition, ReadTransaction, ReadableMultimapTable as _,
-    ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition, WriteTransaction,
+    ReadableTable as _, ReadableTableMetadata as _, Table, TableDefinition, TableError, WriteTransaction,
 };
 
 use crate::foundation::clock::Timestamp;
@@ -28,6 +28,15 @@ pub(super) struct Tables<'txn> {
     by_use: Table<'txn, (u64, Name), ()>,
     by_expiry: Table<'txn, (u64, Name), ()>,
     indexes: MultimapTable<'txn, Name, Name>,
+}
+
+/// Whether the tables are there: they are made together.
+pub(super) fn exist(txn: &ReadTransaction) -> Result<bool, Error> {
+    match txn.open_table(RECORDS) {
+        Ok(_) => Ok(true),
+        Err(TableError::TableDoesNotExist(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The record of this name.

@@ -1,0 +1,97 @@
+//! Sessions opened from settings, and what goes on beside the requests.
+
+use super::store::contract::{IDLE, START, World};
+use super::*;
+
+impl Sessions {
+    /// Lets go of an open session, as a round does with one that rests.
+    pub(super) fn forget(&self, live: &Arc<Live>) {
+        self.registry.clear(self.clock.now(), |held| held.name() == live.name());
+    }
+}
+
+fn settings(dir: &tempfile::TempDir, store: StoreKind) -> Settings {
+    Settings {
+        keys: Vec::new(),
+        store,
+        state_dir: dir.path().join("state"),
+        idle_timeout: IDLE,
+        lifetime: 3 * IDLE,
+        cookie_name: None,
+        same_site: SameSite::Lax,
+        max_sessions: 10,
+    }
+}
+
+fn open(settings: &Settings) -> Result<Arc<Sessions>, SessionsError> {
+    Sessions::open(settings, Clock::manual(START), Handle::current())
+}
+
+fn memory() -> World {
+    World::new(&|limit| Arc::new(MemoryStore::new(limit)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_signed_out_by_a_restart_that_has_nothing_but_the_state_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    for (store, stays) in [(StoreKind::File, true), (StoreKind::Cookie, true), (StoreKind::Memory, false)] {
+        let settings = settings(&dir, store);
+        let world = memory();
+        let before = open(&settings).unwrap();
+        let (_, jar) = world.sign_in(&before).await;
+        before.close().await.unwrap();
+        drop(before);
+        let after = open(&settings).unwrap();
+        assert_eq!(world.find(&after, &jar).await.is_some(), stays, "{store:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_the_gateway_from_starting_says_where_and_how_to_mend_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = settings(&dir, StoreKind::File);
+    let running = open(&file).unwrap();
+    let error = open(&file).err().unwrap();
+    assert!(error.to_string().ends_with("state/sessions.redb is in use by another process"), "{error}");
+    assert!(error.mend().contains("state_dir"));
+    running.close().await.unwrap();
+    std::fs::write(file.state_dir.join(FILE), "text").unwrap();
+    assert!(matches!(open(&file), Err(SessionsError::Damaged { .. })));
+    std::fs::write(file.state_dir.join("session.key"), "text").unwrap();
+    assert!(matches!(open(&file), Err(SessionsError::BadKey { .. })));
+    let occupied = Settings { state_dir: file.state_dir.join("session.key"), ..file.clone() };
+    assert!(matches!(open(&occupied), Err(SessionsError::Unusable { .. })));
+    let named = Settings { cookie_name: Some("a;b".into()), ..file };
+    assert!(matches!(open(&named), Err(SessionsError::CookieName { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_session_that_nobody_uses_is_let_go_without_losing_its_last_use() {
+    let world = memory();
+    let sessions = world.process();
+    let (live, jar) = world.sign_in(&sessions).await;
+    world.clock.advance(Duration::from_secs(10));
+    live.touch(world.clock.now());
+    let last_seen = live.last_seen();
+    sessions.tidy().await.unwrap();
+    world.clock.advance(Duration::from_secs(200));
+    sessions.tidy().await.unwrap();
+    assert_eq!(sessions.registry.open(), 1, "held by a worker");
+    drop(live);
+    sessions.tidy().await.unwrap();
+    assert_eq!(sessions.registry.open(), 0);
+    assert_eq!(world.find(&sessions, &jar).await.unwrap().last_seen(), last_seen);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_upkeep_ends_what_nobody_asks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(START);
+    let brief = Settings { idle_timeout: Duration::from_secs(2), ..settings(&dir, StoreKind::Memory) };
+    let sessions = Sessions::open(&brief, clock.clone(), Handle::current()).unwrap();
+    let keeping = tokio::spawn(Arc::clone(&sessions).keep());
+    let (live, _) = memory().sign_in(&sessions).await;
+    clock.advance(Duration::from_secs(2));
+    live.ended().await;
+    keeping.abort();
+}
