@@ -1,25 +1,28 @@
 //! Sessions opened from settings, and what goes on beside the requests.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use http::header::COOKIE;
+
 use super::store::contract::{IDLE, START, World};
 use super::*;
 
-impl Sessions {
-    /// Lets go of an open session, as a round does with one that rests.
-    pub(super) fn forget(&self, live: &Arc<Live>) {
-        self.registry.clear(self.clock.now(), |held| held.name() == live.name());
-    }
+fn settings(dir: &tempfile::TempDir, store: StoreKind) -> Settings {
+    settings_in(&dir.path().join("state"), store)
 }
 
-fn settings(dir: &tempfile::TempDir, store: StoreKind) -> Settings {
+fn settings_in(state_dir: &Path, store: StoreKind) -> Settings {
     Settings {
         keys: Vec::new(),
         store,
-        state_dir: dir.path().join("state"),
+        state_dir: state_dir.to_owned(),
         idle_timeout: IDLE,
         lifetime: 3 * IDLE,
         cookie_name: None,
         same_site: SameSite::Lax,
-        max_sessions: 10,
+        max_sessions: 100_000,
     }
 }
 
@@ -43,6 +46,58 @@ async fn nobody_is_signed_out_by_a_restart_that_has_nothing_but_the_state_direct
         drop(before);
         let after = open(&settings).unwrap();
         assert_eq!(world.find(&after, &jar).await.is_some(), stays, "{store:?}");
+    }
+}
+
+/// Signs people in as fast as it can and tells of each that is in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the next test starts and kills it"]
+async fn a_gateway_to_be_killed() {
+    let here = settings_in(Path::new("."), StoreKind::File);
+    let (sessions, world) = (open(&here).unwrap(), Arc::new(memory()));
+    let (signed_in, mut told) = tokio::sync::mpsc::channel(1);
+    for _ in 0..4 {
+        let (sessions, world, signed_in) = (Arc::clone(&sessions), Arc::clone(&world), signed_in.clone());
+        tokio::spawn(async move {
+            for _ in 0..2_000 {
+                let (_, jar) = world.sign_in(&sessions).await;
+                signed_in.send(jar).await.unwrap();
+            }
+        });
+    }
+    drop(signed_in);
+    while let Some(jar) = told.recv().await {
+        let mut line = jar[COOKIE].as_bytes().to_vec();
+        line.push(b'\n');
+        std::io::stdout().write_all(&line).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_session_that_was_reported_made_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 1..=3 {
+        let mut gateway = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "sessions::tests::a_gateway_to_be_killed"])
+            .current_dir(dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The pipe stays open until the kill, which is then the only thing that ends the process.
+        let lines = BufReader::new(gateway.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut cookies = lines.filter(|line| line.starts_with("__Host-vestibule="));
+        let told: Vec<_> = cookies.by_ref().take(20 * round).collect();
+        gateway.kill().unwrap();
+        gateway.wait().unwrap();
+        drop(cookies);
+        assert_eq!(told.len(), 20 * round);
+
+        let sessions = open(&settings_in(dir.path(), StoreKind::File)).unwrap();
+        for cookie in told {
+            let jar = [(COOKIE, HeaderValue::from_str(&cookie).unwrap())].into_iter().collect();
+            assert!(memory().find(&sessions, &jar).await.is_some());
+        }
+        sessions.close().await.unwrap();
     }
 }
 

@@ -186,22 +186,21 @@ pub(in crate::sessions) async fn what_is_ended_is_over_for_every_holder_and_ever
 }
 
 pub(in crate::sessions) async fn an_end_wins_over_who_is_just_opening_the_session(world: World) {
-    let (here, world) = (world.process(), Arc::new(world));
+    let (here, there, world) = (world.process(), world.process(), Arc::new(world));
     for _ in 0..30 {
         let (live, jar) = world.sign_in(&here).await;
-        here.forget(&live);
         let opening: Vec<_> = (0..4)
             .map(|_| {
-                let (world, here, jar) = (Arc::clone(&world), Arc::clone(&here), jar.clone());
-                tokio::spawn(async move { world.find(&here, &jar).await })
+                let (world, there, jar) = (Arc::clone(&world), Arc::clone(&there), jar.clone());
+                tokio::spawn(async move { world.find(&there, &jar).await })
             })
             .collect();
-        here.end(&live).await.unwrap();
+        there.end(&live).await.unwrap();
         for opened in opening {
             let opened = opened.await.unwrap();
             assert!(opened.is_none_or(|opened| opened.is_ended()));
         }
-        assert!(world.find(&here, &jar).await.is_none());
+        assert!(world.find(&there, &jar).await.is_none());
     }
 }
 
