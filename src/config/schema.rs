@@ -57,6 +57,11 @@ pub(super) enum Support {
 }
 
 impl Kind {
+    /// Whether nothing but tables will do.
+    pub(super) const fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::Tables | Self::TableOrTables | Self::Names)
+    }
+
     /// What is expected, in words.
     pub(super) const fn expected(self) -> &'static str {
         match self {

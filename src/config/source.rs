@@ -69,12 +69,9 @@ impl Source {
                 break;
             }
         }
-        Excerpt {
-            line: self.position(range.start).line,
-            text: without_credentials(&text),
-            before,
-            length: end.saturating_sub(before).max(1),
-        }
+        let text = without_credentials(&text);
+        let length = end.min(text.chars().count()).saturating_sub(before).max(1);
+        Excerpt { line: self.position(range.start).line, text, before, length }
     }
 
     /// Hides what may be secret on the line of `offset`, for a text that could not be read, where nobody can
@@ -121,13 +118,13 @@ fn without_credentials(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn source(text: &str, hidden: Vec<Range<usize>>) -> Source {
-        Source { name: "config.toml".to_owned(), text: text.to_owned(), hidden }
+    fn source(text: &str, hidden: Option<Range<usize>>) -> Source {
+        Source { name: "config.toml".to_owned(), text: text.to_owned(), hidden: hidden.into_iter().collect() }
     }
 
     #[test]
     fn columns_count_characters_and_lines_begin_at_one() {
-        let source = source("a = 1\nимя = \"б\" # x", vec![]);
+        let source = source("a = 1\nимя = \"б\" # x", None);
         assert_eq!(source.position(0), Position { line: 1, column: 1 });
         assert_eq!(source.position(6), Position { line: 2, column: 1 });
         assert_eq!(source.position(15), Position { line: 2, column: 7 });
@@ -136,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown_and_the_mark_moves_with_what_is() {
-        let source = source("x = { secret = \"hunter2\", foo = 1 }\n", vec![15..24]);
+        let source = source("x = { secret = \"hunter2\", foo = 1 }\n", Some(15..24));
         let excerpt = source.excerpt(&(26..29));
         assert_eq!(excerpt.text, "x = { secret = …, foo = 1 }");
         assert_eq!((excerpt.before, excerpt.length), (18, 3));
@@ -151,7 +148,7 @@ mod tests {
             ("[apps.lms", "[apps.lms"),
             ("x", "…"),
         ] {
-            let mut source = source(line, vec![]);
+            let mut source = source(line, None);
             source.hide_line(0, |key| key == "client_secret");
             assert_eq!(source.excerpt(&(0..1)).text, expected);
         }

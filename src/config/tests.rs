@@ -7,6 +7,7 @@ use crate::foundation::sealing::RootKey;
 
 mod environment;
 mod refusals;
+mod rubbish;
 mod sample;
 
 const SMALLEST: &str = r#"

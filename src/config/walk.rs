@@ -77,7 +77,8 @@ impl Walk<'_> {
             _ => false,
         };
         if !fits {
-            let secret = at.name().is_none_or(|name| key.is_secret(name));
+            // A text where a table belongs may be a table that could not be read, secrets and all.
+            let secret = key.kind.is_table() || at.name().is_none_or(|name| key.is_secret(name));
             let finding = Finding::new(Fault::WrongType).found(describe(&value, secret));
             let finding = finding.expected(key.kind.expected());
             self.report.add(at, finding);

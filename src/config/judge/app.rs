@@ -18,6 +18,7 @@ const CALLBACK: &str = "/callback";
 impl Judge<'_> {
     /// `[apps.NAME]`.
     pub(super) fn app(&mut self, at: &KeyPath, name: &str, raw: &App, all: &Raw) -> Option<gateway::App> {
+        let name = self.name(at, name);
         let url = self.app_url(&at.key("url"), raw.url.as_deref());
         let endpoints = all.server.endpoints.as_deref().unwrap_or(super::server::ENDPOINTS);
         let prefix = url.as_ref().map(|(_, prefix)| prefix.as_str());
@@ -35,7 +36,7 @@ impl Judge<'_> {
         let redirect = redirect.map(|text| self.address(&at.key("logout").key("redirect"), text));
         let (origin, prefix) = url?;
         Some(gateway::App {
-            name: name.to_owned(),
+            name: name?,
             origin,
             prefix,
             upstream: upstream?,

@@ -95,6 +95,16 @@ impl Judge<'_> {
         value
     }
 
+    /// A name of the administrator's choosing, fit to stand in a log line or an address.
+    fn name(&mut self, path: &KeyPath, name: &str) -> Option<String> {
+        let length = name.chars().count();
+        if (1..=64).contains(&length) && name.trim() == name && !name.chars().any(char::is_control) {
+            return Some(name.to_owned());
+        }
+        let finding = Finding::invalid("is not a name to use").expected("1 to 64 characters, no line breaks");
+        self.refuse(path, finding.mend("give it a short name"))
+    }
+
     /// The entries of a table in the order of the file.
     fn in_order<'v, T>(
         &self,

@@ -33,6 +33,7 @@ impl Judge<'_> {
     }
 
     fn provider(&mut self, at: &KeyPath, name: &str, raw: &Provider) -> Option<Settings> {
+        let name = self.name(at, name);
         self.later_values(at, raw);
         let issuer = self.issuer(&at.key("issuer"), raw.issuer.as_deref());
         let discovery = if raw.discovery.unwrap_or(true) { Discovery::Fetch } else { Discovery::ByHand };
@@ -62,7 +63,7 @@ impl Judge<'_> {
         let logout = self.provider_logout(&at.key("logout"), raw);
         words?;
         Some(Settings {
-            name: name.to_owned(),
+            name: name?,
             issuer: issuer?,
             discovery,
             endpoints: endpoints?,

@@ -1,0 +1,123 @@
+//! The configuration through the front door: what `check`, `urls` and `keygen` say and how they exit.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, and so may what it stands on")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const GOOD: &str = r#"
+[providers.trusted]
+issuer        = "https://id.example.org"
+client_id     = "lms"
+client_secret = { env = "LMS_CLIENT_SECRET" }
+
+[apps.lms]
+url      = "https://lms.example.org/school"
+upstream = "http://127.0.0.1:3000"
+"#;
+
+/// Runs a command on a configuration file that holds `text`, with these environment variables and no others.
+fn vestibule(arguments: &[&str], text: &str, environment: &[(&str, &str)]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("config.toml"), text).unwrap();
+    run(arguments, directory.path(), environment)
+}
+
+fn run(arguments: &[&str], directory: &Path, environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("LMS_CLIENT_SECRET", "hunter2")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn check_says_that_a_good_configuration_is_good() {
+    let output = vestibule(&["check", "--config", "config.toml"], GOOD, &[]);
+    assert_eq!(stdout(&output), "configuration is good: 1 provider, 1 app\n");
+    assert_eq!((stderr(&output), output.status.code()), ("", Some(0)));
+}
+
+#[test]
+fn check_tells_every_problem_of_file_and_environment_and_exits_with_2() {
+    let text = format!("{GOOD}colour = \"red\"\n[session]\nidle_timout = \"8h\"\nkeys = [\"hunter2\"]\n");
+    let output = vestibule(&["check"], &text, &[("VESTIBULE_SERVER__WORKERS", "many")]);
+    assert_eq!((stdout(&output), output.status.code()), ("", Some(2)));
+    let said = stderr(&output);
+    for expected in [
+        "config.toml:10:1: [apps.lms] colour is not a key that Vestibule knows",
+        "config.toml:12:1: [session] idle_timout is not a key that Vestibule knows",
+        "mend: did you mean idle_timeout?",
+        "config.toml:13:9: [session] keys number 1 is not a session key",
+        "VESTIBULE_SERVER__WORKERS (environment): [server] workers has the wrong type",
+        "4 problems",
+    ] {
+        assert!(said.contains(expected), "{expected}\n--\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_its_secrets_are_not_numbers() {
+    let environment = [
+        ("VESTIBULE_PROVIDERS__TRUSTED__CLIENT_SECRET", "0123"),
+        ("VESTIBULE_APPS__LMS__URL", "https://other.example.org"),
+    ];
+    let output = vestibule(&["urls"], GOOD, &environment);
+    assert!(stdout(&output).contains("https://other.example.org/_sso/callback"), "{}", stderr(&output));
+}
+
+#[test]
+fn urls_prints_what_to_enter_at_the_provider() {
+    let output = vestibule(&["urls"], GOOD, &[]);
+    assert_eq!(
+        stdout(&output),
+        "trusted  lms  redirect     https://lms.example.org/school/_sso/callback\n\
+         trusted  lms  post-logout  https://lms.example.org/school/_sso/signed-out\n"
+    );
+    let output = vestibule(&["urls", "--json"], GOOD, &[]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!([{
+            "provider": "trusted",
+            "app": "lms",
+            "redirect_uri": "https://lms.example.org/school/_sso/callback",
+            "post_logout_redirect_uri": "https://lms.example.org/school/_sso/signed-out",
+        }])
+    );
+}
+
+#[test]
+fn keygen_prints_a_key_that_the_configuration_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = run(&["keygen"], directory.path(), &[]);
+    let text = format!("{GOOD}[session]\nkeys = [{:?}]\n", stdout(&key).trim());
+    let output = vestibule(&["check"], &text, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_ne!(run(&["keygen"], directory.path(), &[]).stdout, key.stdout);
+}
+
+#[test]
+fn wrong_usage_and_missing_files_exit_with_2() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in
+        [&["chek"][..], &[], &["check", "--confg", "x"], &["check", "--config", "none.toml"], &["check"]]
+    {
+        let output = run(arguments, directory.path(), &[]);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stdout(&output).is_empty() && !stderr(&output).is_empty(), "{arguments:?}");
+    }
+    assert_eq!(run(&["--help"], directory.path(), &[]).status.code(), Some(0));
+}
