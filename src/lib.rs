@@ -1,7 +1,7 @@
 //! Vestibule puts company sign-in in front of web applications that don't have it.
 //!
 //! It is a reverse proxy and an OpenID Connect relying party. The parts stand on floors and import only
-//! downwards (`ARCHITECTURE.md`; `tests/architecture.rs` keeps it so). A request's path is written down in
+//! downwards (`ARCHITECTURE.md`; `tests/architecture` keeps it so). A request's path is written down in
 //! [`gateway`].
 
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod demo;
 pub mod foundation;
 pub mod gateway;
 pub mod identity;
+pub mod lifecycle;
 pub mod oidc;
 pub mod server;
 pub mod sessions;

@@ -3,44 +3,44 @@
 //! The gateway is the one that `run` runs; only its configuration comes from the demo. The environment is
 //! left out of it, so that a demo looks the same everywhere.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::ExitCode;
 
+use clap::Args;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::{Exit, complain};
 use crate::config::{self, Problems};
-use crate::demo::{Demo, DemoError};
+use crate::demo::{self, DemoError};
 use crate::foundation::clock::Clock;
-use crate::lifecycle::{Gateway, StartError};
+use crate::lifecycle::{Running, StartError};
 
-/// What can be said to `vestibule demo`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
+/// Try it: a gateway, a development provider and a sample LMS on loopback, nothing to configure
+#[derive(Debug, Args)]
+pub(super) struct Demo {
     /// Where the gateway listens: a loopback address; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4180")]
     listen: SocketAddr,
 }
 
-/// Runs the demo until Ctrl-C or SIGTERM.
-pub fn run(args: Args) -> ExitCode {
-    match demo(args.listen) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+impl Demo {
+    /// Runs the demo until Ctrl-C or SIGTERM.
+    pub(super) fn run(self) -> Exit {
+        demo(self.listen).map_or_else(|failure| failure.tell(), |()| Exit::Well)
     }
 }
 
 fn demo(listen: SocketAddr) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::System)?;
-    let demo = runtime.block_on(Demo::bind(listen, Clock::system()))?;
+    let demo = runtime.block_on(demo::Demo::bind(listen, Clock::system()))?;
     let settings = config::load_text(&demo.config_toml(), Path::new(""), std::iter::empty())?;
     let interrupted = {
         let _context = runtime.enter();
         interrupted().map_err(Failure::System)?
     };
-    let gateway = Gateway::start(settings, Clock::system())?;
+    let gateway = Running::start(settings, Clock::system())?;
     announce(&demo, &mut io::stdout().lock()).map_err(Failure::System)?;
     runtime.block_on(demo.serve(interrupted));
     // The apps go first: a WebSocket or an event stream of theirs would keep the gateway waiting.
@@ -61,7 +61,7 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn announce(demo: &Demo, out: &mut impl io::Write) -> io::Result<()> {
+fn announce(demo: &demo::Demo, out: &mut impl io::Write) -> io::Result<()> {
     writeln!(
         out,
         "\n  Откройте · open          {app}/\n\
@@ -93,21 +93,20 @@ enum Failure {
 }
 
 impl Failure {
-    fn tell(&self) -> ExitCode {
-        let (mend, code) = match self {
-            Self::Demo(DemoError::InUse { .. }) => {
-                ("take another: vestibule demo --listen 127.0.0.1:4181, or port 0 for a free one", 1)
-            }
+    fn tell(&self) -> Exit {
+        let (mend, exit) = match self {
+            Self::Demo(DemoError::InUse { .. }) => (
+                "take another: vestibule demo --listen 127.0.0.1:4181, or port 0 for a free one",
+                Exit::Failed,
+            ),
             Self::Demo(DemoError::NotLoopback(_)) => {
-                ("take an address of this machine alone: vestibule demo --listen 127.0.0.1:4180", 2)
+                ("take an address of this machine alone: vestibule demo --listen 127.0.0.1:4180", Exit::Wrong)
             }
-            Self::Demo(DemoError::Bind { .. }) => ("take another address with --listen", 1),
-            _ => ("", 1),
+            Self::Demo(DemoError::Bind { .. }) => ("take another address with --listen", Exit::Failed),
+            _ => ("", Exit::Failed),
         };
         let separator = if mend.is_empty() { "" } else { "\n  " };
-        // When standard error is closed there is nobody left to tell.
-        writeln!(io::stderr(), "vestibule demo: {self}{separator}{mend}").ok();
-        ExitCode::from(code)
+        complain(format_args!("vestibule demo: {self}{separator}{mend}"), exit)
     }
 }
 
@@ -118,7 +117,8 @@ mod tests {
     #[test]
     fn the_announcement_says_where_to_go_and_that_it_is_for_trying_out() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let demo = runtime.block_on(Demo::bind("127.0.0.1:0".parse().unwrap(), Clock::system())).unwrap();
+        let demo =
+            runtime.block_on(demo::Demo::bind("127.0.0.1:0".parse().unwrap(), Clock::system())).unwrap();
         let mut out = Vec::new();
         announce(&demo, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn the_demo_configures_a_gateway() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let demo = runtime.block_on(Demo::bind("127.0.0.1:0".parse().unwrap(), Clock::system())).unwrap();
+        let demo =
+            runtime.block_on(demo::Demo::bind("127.0.0.1:0".parse().unwrap(), Clock::system())).unwrap();
         let settings = config::load_text(&demo.config_toml(), Path::new(""), std::iter::empty()).unwrap();
         assert_eq!((settings.gateway.apps.len(), settings.providers.len()), (1, 1));
     }

@@ -4,7 +4,10 @@
 //! output, what went wrong on standard error, and an [`Exit`]. Only here is anything printed.
 
 mod check;
+mod demo;
+mod explain;
 mod keygen;
+mod run;
 mod urls;
 
 use std::fmt::Display;
@@ -26,9 +29,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
     Check(check::Check),
+    Demo(demo::Demo),
     Keygen(keygen::Keygen),
     Urls(urls::Urls),
+    Explain(explain::Explain),
 }
 
 /// How a command ended.
@@ -56,7 +62,10 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     let exit = match Arguments::try_parse() {
         Ok(arguments) => match arguments.command {
+            Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
+            Command::Demo(demo) => demo.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Keygen(keygen) => keygen.run(),
             Command::Urls(urls) => urls.run(),
         },

@@ -75,12 +75,14 @@ pub(super) async fn serve<S, F>(
 ) -> SocketAddr
 where
     S: Send + Sync + 'static,
-    F: Future<Output = http::Response<Body>> + Send + 'static,
+    F: Future<Output = http::Response<Body>> + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        super::serving::serve(&[listener], move |request| answer(Arc::clone(&service), request)).await;
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let handler = move |request| answer(Arc::clone(&service), request);
+        runtime.block_on(super::serving::serve(&[listener], handler));
     });
     address
 }

@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 
 use super::params::Params;
@@ -33,18 +33,22 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// Serves these listeners until the future is dropped, and its connections with it.
 pub(super) async fn serve<H, F>(listeners: &[TcpListener], handler: H)
 where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Clone + 'static,
+    F: Future<Output = Response<Body>> + 'static,
 {
     let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            stream = accept(listeners), if connections.len() < MAX_CONNECTIONS => {
-                connections.spawn(connection(stream, handler.clone()));
+    let accepting = async {
+        loop {
+            tokio::select! {
+                stream = accept(listeners), if connections.len() < MAX_CONNECTIONS => {
+                    connections.spawn_local(connection(stream, handler.clone()));
+                }
+                Some(_) = connections.join_next() => {}
             }
-            Some(_) = connections.join_next() => {}
         }
-    }
+    };
+    // A body stays on its thread, and so does what answers with one.
+    LocalSet::new().run_until(accepting).await
 }
 
 async fn accept(listeners: &[TcpListener]) -> TcpStream {

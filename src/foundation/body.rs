@@ -34,8 +34,10 @@ enum Kind {
 
 /// The connection that a body is read from, when it has no task of its own: whoever reads the body moves it.
 pub trait Carrier {
-    /// Does what input and output can be done now, and has `cx` woken when there is more.
+    /// Does for the task of `cx` what input and output can be done now.
     fn carry(&mut self, cx: &mut Context<'_>);
+    /// Has that task woken when there is more; called when what was done has not brought the body on.
+    fn listen(&mut self);
     /// The body was read to its end without an error: the connection may serve again.
     fn finished(self: Box<Self>);
 }
@@ -173,6 +175,9 @@ fn poll_carried(
     {
         carrier.carry(cx);
         polled = Pin::new(&mut *body).poll_frame(&mut silent);
+        if polled.is_pending() {
+            carrier.listen();
+        }
     }
     match polled {
         Poll::Pending => Poll::Pending,

@@ -1,70 +1,234 @@
 //! Floor 4: the path of one request.
+//!
+//! [`Worker::serve`] is the path: its steps in order, each using what earlier ones made. A step can end the path
+//! with a [`Failure`](failure::Failure), which one place turns into an answer; the last step runs on every path.
+//!
+//! | step | gives | can end with |
+//! | --- | --- | --- |
+//! | [`request`] | the facts: path, host, method | 400 |
+//! | [`routing`] | an endpoint of ours, or an app and the rule that fits | 400, 404, 421 |
+//! | [`authentication`] | a person, or nobody | 503 |
+//! | [`authorization`] | an `Admission`, or why not | 401, 403, a redirect to the provider |
+//! | [`forwarding`], [`forward_auth`], [`endpoints`] | the app's answer, a verdict, or our own page | 502, 504 |
+//! | [`response`] | log line and metrics | nothing |
 
+pub mod apps;
+pub mod authentication;
+pub mod authorization;
+pub mod endpoints;
+pub mod explanation;
+pub mod failure;
+pub mod forward_auth;
+pub mod forwarding;
+pub mod login;
 pub mod negotiation;
 pub mod pages;
+pub mod profile;
+pub mod query;
+pub mod request;
+pub mod response;
+pub mod return_to;
+pub mod routing;
+mod settings;
+pub mod visitor;
 
-use url::Url;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::foundation::origin::Origin;
+use http::header::HeaderValue;
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+
+pub use self::settings::{App, Branding, Settings, StripPrefix};
+
+use self::apps::Protected;
+use self::authentication::{Opened, Person};
+use self::authorization::{Decision as Permission, decide};
+use self::failure::{Audience, Failure};
+use self::negotiation::{Intent, Unsigned};
+use self::pages::Pages;
+use self::request::{Facts, Wishes};
+use self::response::Trail;
+use self::routing::{Route, Routes};
+use self::visitor::Visitor;
+use crate::foundation::body::Body;
+use crate::foundation::clock::Clock;
 use crate::foundation::peer::TrustedProxies;
-use crate::identity::access::AccessRules;
-use crate::identity::mapping::HeaderMapping;
-use crate::upstream;
+use crate::foundation::random;
+use crate::sessions::Sessions;
+use crate::telemetry::access::Record;
+use crate::telemetry::log::AUDIT;
+use crate::telemetry::metrics::{Decision, Metrics};
+use crate::telemetry::{LogFormat, SubjectInLogs};
+use crate::upstream::Upstream;
 
-/// What the gateway serves, as the configuration describes it.
-#[derive(Debug)]
-pub struct Settings {
-    /// The apps, in the order of the configuration.
-    pub apps: Vec<App>,
-    /// The prefix of our own endpoints on every app: begins with `/` and does not end with one.
-    pub endpoints: String,
+/// What all workers share: made at start, never changed.
+pub struct Gateway {
+    /// The apps, prepared.
+    pub apps: Vec<Protected>,
+    /// The apps by host and path.
+    pub routes: Routes,
+    /// The sessions.
+    pub sessions: Arc<Sessions>,
+    /// Our own pages.
+    pub pages: Pages,
     /// The peers whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
-    /// How our own pages look.
-    pub pages: Branding,
+    /// How access lines are written; `None`: not at all.
+    pub access_log: Option<LogFormat>,
+    /// Whether they name the subject.
+    pub subject_in_logs: SubjectInLogs,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+    /// Where slow work is done.
+    pub control: Handle,
 }
 
-/// One app that we protect.
-#[derive(Debug)]
-pub struct App {
-    /// The administrator's name for it.
-    pub name: String,
-    /// Where users see it.
-    pub origin: Origin,
-    /// The path prefix of its address: empty, or begins with `/` and does not end with one.
-    pub prefix: String,
-    /// Where it runs, and how it is spoken to.
-    pub upstream: upstream::Settings,
-    /// The name of the provider that its people sign in with.
-    pub provider: String,
-    /// Whether the app sees the path prefix.
-    pub strip_prefix: StripPrefix,
-    /// The redirect URI's path below the origin, complete with the prefix where it has one.
-    pub callback_path: String,
-    /// Its identity headers.
-    pub headers: HeaderMapping,
-    /// Who may enter.
-    pub rules: AccessRules,
-    /// Origins that may open a WebSocket besides the app's own.
-    pub websocket_origins: Vec<Origin>,
-    /// Where a person ends after sign-out, instead of our own page.
-    pub logout_redirect: Option<Url>,
+/// One worker's share: its connections to the apps and the sessions that it opened.
+pub struct Worker {
+    /// What all workers share.
+    pub gateway: Arc<Gateway>,
+    upstreams: Vec<Rc<Upstream>>,
+    opened: Opened,
 }
 
-/// Whether an app sees the path prefix of its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StripPrefix {
-    /// It sees the path as the browser sent it.
-    Keep,
-    /// The prefix is taken off.
-    Strip,
-}
+impl Worker {
+    /// A worker that has its own connections to the apps, in their order.
+    pub fn new(gateway: Arc<Gateway>, upstreams: Vec<Rc<Upstream>>) -> Self {
+        let opened = Opened::new(gateway.apps.len());
+        Self { gateway, upstreams, opened }
+    }
 
-/// An operator's own name and logo on our pages.
-#[derive(Clone, Debug, Default)]
-pub struct Branding {
-    /// The organisation's name.
-    pub name: Option<String>,
-    /// A logo, as a `data:` address, so that nothing is loaded from elsewhere.
-    pub logo: Option<String>,
+    /// The path of one request.
+    pub async fn serve(self: &Rc<Self>, request: Request<Incoming>, visitor: &Visitor) -> Response<Body> {
+        let mut trail = Trail { record: self.record(&request, visitor), cookies: Vec::new() };
+        let wishes = Wishes::of(request.headers());
+        let answer = self.walk(request, visitor, &mut trail).await;
+        let answer = answer.unwrap_or_else(|failure| self.fail(&failure, wishes, &mut trail.record));
+        response::finish(answer, trail)
+    }
+
+    async fn walk(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        visitor: &Visitor,
+        trail: &mut Trail,
+    ) -> Result<Response<Body>, Failure> {
+        let gateway = &*self.gateway;
+        let facts = Facts::of(request.method(), request.uri(), request.headers())?;
+        let app = {
+            let host = request::host(request.headers(), request.version())?;
+            gateway.routes.app(&gateway.apps, &host, &facts.path)?
+        };
+        trail.record.app = Some(Arc::clone(&app.labels));
+        trail.record.metrics = Arc::clone(&app.metrics);
+        let fit = match routing::route(app, &facts)? {
+            Route::Own(endpoint) => {
+                trail.record.decision = Decision::Endpoint;
+                return endpoints::answer(self, app, endpoint, request, visitor, trail).await;
+            }
+            Route::App(fit) => fit,
+        };
+        trail.record.rule = Some(app.label_of(fit));
+        let person = authentication::person(self, app, facts.headers, &mut trail.cookies).await?;
+        trail.record.subject = person.as_ref().and_then(|person| self.subject(person));
+        match decide(&app.settings.rules, fit, person.as_ref().map(|person| &person.profile)) {
+            Permission::Admit(admission) => {
+                let signed_in = admission.profile().is_some();
+                trail.record.decision = if signed_in { Decision::Admitted } else { Decision::Public };
+                forwarding::forward(self, app, visitor, admission, person, request).await
+            }
+            Permission::SignIn => {
+                trail.record.decision = Decision::SignIn;
+                self.sign_in(app, &facts, &mut trail.cookies).await
+            }
+            Permission::Deny(denial) => {
+                let person = person.as_ref().and_then(Person::display_name);
+                Err(Failure::Denied { denial, person })
+            }
+        }
+    }
+
+    /// What a request gets that needs a session and has none.
+    async fn sign_in(
+        &self,
+        app: &Protected,
+        facts: &Facts<'_>,
+        cookies: &mut Vec<HeaderValue>,
+    ) -> Result<Response<Body>, Failure> {
+        match Unsigned::of(facts.method, facts.intent()) {
+            Unsigned::SignIn => login::begin(self, app, facts, facts.target().into_owned(), cookies).await,
+            Unsigned::Refuse => Err(Failure::SignInNeeded),
+            Unsigned::SayNothingWasSent => Err(Failure::NothingSent),
+        }
+    }
+
+    fn fail(&self, failure: &Failure, wishes: Wishes, record: &mut Record) -> Response<Body> {
+        let reference = random::reference();
+        record.decision = failure.decision();
+        let (code, status) = (failure.code(), failure.status().as_u16());
+        let app = record
+            .app
+            .as_ref()
+            .and_then(|found| self.gateway.apps.iter().find(|app| Arc::ptr_eq(&app.labels, found)));
+        let name = app.map_or("", |app| app.settings.name.as_str());
+        let (provider, subject) = (app.map_or("", |app| &app.settings.provider), record.subject.as_deref());
+        match failure {
+            Failure::Login(_) | Failure::SignIn(_) => {
+                tracing::warn!(target: AUDIT, event = "sign_in_failed", code, %reference, app = name, provider, status, "{failure}");
+            }
+            Failure::Denied { .. } => {
+                tracing::warn!(target: AUDIT, event = "refused", code, %reference, app = name, provider, subject, status, "{failure}");
+            }
+            Failure::SignInNeeded => {}
+            _ if status >= 500 => tracing::error!(code, %reference, app = name, status, "{failure}"),
+            _ => tracing::info!(code, %reference, app = name, status, "{failure}"),
+        }
+        let headers = wishes.into_headers();
+        let intent = Intent::of(&record.method, &headers);
+        let target = record.target.as_ref().map(PathAndQuery::as_str);
+        let answer = failure.answer(
+            &self.gateway.pages,
+            &reference,
+            Audience { app, headers: &headers, intent, target },
+        );
+        record.reference = Some(reference);
+        answer
+    }
+
+    fn record(&self, request: &Request<Incoming>, visitor: &Visitor) -> Record {
+        let started = Instant::now();
+        Record {
+            format: self.gateway.access_log,
+            started,
+            answered: started,
+            client: visitor.client(request.headers(), &self.gateway.trusted_proxies),
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+            app: None,
+            rule: None,
+            decision: Decision::Refused,
+            status: StatusCode::OK,
+            subject: None,
+            reference: None,
+            metrics: self.gateway.metrics.strangers(),
+        }
+    }
+
+    /// The subject, if the operator wants it in logs.
+    fn subject(&self, person: &Person) -> Option<Arc<str>> {
+        match self.gateway.subject_in_logs {
+            SubjectInLogs::Named => Some(Arc::clone(&person.profile.subject)),
+            SubjectInLogs::Omitted => None,
+        }
+    }
+
+    fn upstream(&self, app: &Protected) -> Result<&Rc<Upstream>, Failure> {
+        self.upstreams.get(app.number).ok_or(Failure::Internal("an app has no upstream"))
+    }
 }

@@ -48,8 +48,6 @@ impl Intent {
 pub enum Unsigned {
     /// A redirect to the provider.
     SignIn,
-    /// Its form is kept, and sent again after the sign-in; where it can't be kept, [`Unsigned::SayNothingWasSent`].
-    KeepForm,
     /// A page that says that nothing was sent.
     SayNothingWasSent,
     /// 401, with the address to sign in at.
@@ -58,13 +56,11 @@ pub enum Unsigned {
 
 impl Unsigned {
     /// What this request gets.
-    pub fn of(method: &Method, intent: Intent, sender: Sender) -> Self {
+    pub fn of(method: &Method, intent: Intent) -> Self {
         match intent {
             Intent::Script | Intent::WebSocket => Self::Refuse,
             Intent::Navigation if method == Method::GET || method == Method::HEAD => Self::SignIn,
-            // SECURITY: a form of another site, sent again after the sign-in, would be a forged request that
-            // carries the person's session (CSRF) although `SameSite` had kept the session out of it.
-            Intent::Navigation if method == Method::POST && sender == Sender::App => Self::KeepForm,
+            // A form's content would be lost on the way to the provider and back.
             Intent::Navigation => Self::SayNothingWasSent,
         }
     }
@@ -106,7 +102,7 @@ impl Sender {
 
     /// Whether the person is asked before this sender may sign them out.
     pub const fn must_be_asked_about(self) -> bool {
-        matches!(self, Self::Stranger | Self::Unknown)
+        matches!(self, Self::Stranger)
     }
 }
 

@@ -58,21 +58,17 @@ fn navigations_scripts_and_websockets_are_told_apart() {
 
 #[test]
 fn what_a_request_without_a_session_gets() {
-    use Unsigned::{KeepForm, Refuse, SayNothingWasSent, SignIn};
-    for (method, intent, sender, expected) in [
-        (Method::GET, Intent::Navigation, Sender::Stranger, SignIn),
-        (Method::HEAD, Intent::Navigation, Sender::Unknown, SignIn),
-        (Method::POST, Intent::Navigation, Sender::App, KeepForm),
-        (Method::POST, Intent::Navigation, Sender::Neighbour, SayNothingWasSent),
-        (Method::POST, Intent::Navigation, Sender::Stranger, SayNothingWasSent),
-        (Method::POST, Intent::Navigation, Sender::Unknown, SayNothingWasSent),
-        (Method::POST, Intent::Navigation, Sender::Person, SayNothingWasSent),
-        (Method::PUT, Intent::Navigation, Sender::App, SayNothingWasSent),
-        (Method::GET, Intent::Script, Sender::App, Refuse),
-        (Method::POST, Intent::Script, Sender::App, Refuse),
-        (Method::GET, Intent::WebSocket, Sender::App, Refuse),
+    use Unsigned::{Refuse, SayNothingWasSent, SignIn};
+    for (method, intent, expected) in [
+        (Method::GET, Intent::Navigation, SignIn),
+        (Method::HEAD, Intent::Navigation, SignIn),
+        (Method::POST, Intent::Navigation, SayNothingWasSent),
+        (Method::PUT, Intent::Navigation, SayNothingWasSent),
+        (Method::GET, Intent::Script, Refuse),
+        (Method::POST, Intent::Script, Refuse),
+        (Method::GET, Intent::WebSocket, Refuse),
     ] {
-        assert_eq!(Unsigned::of(&method, intent, sender), expected, "{method} {intent:?} {sender:?}");
+        assert_eq!(Unsigned::of(&method, intent), expected, "{method} {intent:?}");
     }
 }
 
@@ -103,13 +99,13 @@ fn the_sender_is_read_from_fetch_metadata_then_origin_then_referer() {
 }
 
 #[test]
-fn only_strangers_and_the_unknown_are_asked_about() {
+fn only_strangers_are_asked_about() {
     for (sender, asked) in [
         (Sender::App, false),
         (Sender::Person, false),
         (Sender::Neighbour, false),
         (Sender::Stranger, true),
-        (Sender::Unknown, true),
+        (Sender::Unknown, false),
     ] {
         assert_eq!(sender.must_be_asked_about(), asked, "{sender:?}");
     }

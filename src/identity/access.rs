@@ -208,6 +208,11 @@ impl AccessRules {
         Ok(Fit::Default)
     }
 
+    /// How many rules there are.
+    pub const fn count(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Who may enter by a rule.
     pub fn access(&self, fit: Fit) -> Access {
         match fit {

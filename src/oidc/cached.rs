@@ -3,6 +3,7 @@
 //!
 //! Readers never wait: what is held is one atomic load away.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,18 @@ impl Readiness {
     /// Whether people can sign in.
     pub const fn can_sign_in(&self) -> bool {
         !matches!(self, Self::Waiting { .. })
+    }
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, attempts, last) = match self {
+            Self::Ready => return f.write_str("ready"),
+            Self::Waiting { attempts, last, .. } => ("waiting", attempts, last),
+            Self::Stale { attempts, last, .. } => ("stale", attempts, last),
+        };
+        write!(f, "{word} after {attempts} attempts")?;
+        last.as_ref().map_or(Ok(()), |last| write!(f, ": {last}"))
     }
 }
 

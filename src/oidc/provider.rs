@@ -23,7 +23,7 @@ use super::token::{self, Grant};
 use super::transport::Transport;
 use super::{ClientAuth, Discovery, Settings, discovery, report, userinfo};
 use crate::foundation::clock::{Clock, Timestamp};
-use crate::foundation::origin::Origin;
+use crate::foundation::origin::{Origin, Scheme};
 use crate::identity::claims::{Claims, Tokens};
 
 /// How long [`Provider::keep_fresh`] sleeps at most, so that a clock that jumped is noticed.
@@ -174,6 +174,11 @@ impl Provider {
         let metadata = self.metadata.get()?;
         let endpoint = metadata.end_session.as_ref()?;
         Some(end_session::request(&self.settings, endpoint, session))
+    }
+
+    /// The scheme of the provider's own sign-out; `None` where it has none or is not known yet.
+    pub fn sign_out_scheme(&self) -> Option<Scheme> {
+        self.metadata.get()?.end_session.as_ref().and_then(Origin::of).map(|origin| origin.scheme())
     }
 
     /// Fetches what is due; says how long until something is due again.

@@ -3,7 +3,8 @@
 //! `hyper` reads and writes the messages. Refused here is what only the connection can see; what a request
 //! means is the service's business.
 
-use std::cell::{Cell, RefCell};
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub struct Connection {
     /// `None`: plain HTTP.
     pub tls: Option<TlsFacts>,
     state: State,
+    kept: OnceCell<Box<dyn Any>>,
 }
 
 /// What is known of a connection's TLS.
@@ -79,7 +81,13 @@ enum Order {
 impl Connection {
     pub(super) fn new(peer: SocketAddr, local: SocketAddr, tls: Option<TlsFacts>, wire: Rc<Wire>) -> Self {
         let state = State { wire, ..State::default() };
-        Self { peer: Peer::new(peer), local, tls, state }
+        Self { peer: Peer::new(peer), local, tls, state, kept: OnceCell::new() }
+    }
+
+    /// What the service keeps for this connection, made at the first call: so that what is the same for all
+    /// its requests is worked out once. `None` when something of another type is kept already.
+    pub fn kept<T: 'static>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.kept.get_or_init(|| Box::new(make())).downcast_ref()
     }
 
     /// Gives the connection's bytes to `then` once the answer to the request in hand, which must be a 101,
@@ -250,10 +258,14 @@ impl Connection {
         // SECURITY: `hyper` takes any list of encodings that ends in chunked, and drops a Content-Length
         // beside one. Another reader on the way may have taken the other reading (request smuggling): neither
         // gets to the app, and the connection ends.
+        let framing = self.state.wire.framing.borrow();
+        if !framing.has_seen_encoding() {
+            return false;
+        }
         let mut encodings = request.headers().get_all(TRANSFER_ENCODING).iter();
         if let Some(encoding) = encodings.next() {
             let exact = encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none();
-            return !exact || self.state.wire.framing.borrow().is_contradictory(number);
+            return !exact || framing.is_contradictory(number);
         }
         false
     }

@@ -19,6 +19,7 @@ pub(super) struct Framing {
     chunked: bool,
     heads: u64,
     contradiction: Option<u64>,
+    encoded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,11 @@ impl Framing {
     /// `Transfer-Encoding`.
     pub(super) const fn is_contradictory(&self, request: u64) -> bool {
         matches!(self.contradiction, Some(number) if number == request)
+    }
+
+    /// Whether any request so far may have had a `Transfer-Encoding`.
+    pub(super) const fn has_seen_encoding(&self) -> bool {
+        self.encoded || matches!(self.stage, Stage::Lost)
     }
 
     /// Whether the client has begun a body and still owes the rest.
@@ -142,6 +148,7 @@ impl Framing {
         let (name, value) = line.split_at(colon);
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = true;
+            self.encoded = true;
         } else if name.eq_ignore_ascii_case(b"content-length") {
             let value = value.get(1..).unwrap_or_default().trim_ascii();
             let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());

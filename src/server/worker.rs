@@ -69,6 +69,17 @@ impl Worker {
         S: Fn(Request<Incoming>, Rc<Connection>) -> F + 'static,
         F: Future<Output = Response<Body>> + 'static,
     {
+        // As a task of its own it is polled when it is woken; a `LocalSet` polls the future that it runs
+        // whenever anything happens.
+        let serving = tokio::task::spawn_local(self.run(drain, service));
+        serving.await.map_err(io::Error::other)?
+    }
+
+    async fn run<S, F>(self, drain: Drain, service: S) -> io::Result<()>
+    where
+        S: Fn(Request<Incoming>, Rc<Connection>) -> F + 'static,
+        F: Future<Output = Response<Body>> + 'static,
+    {
         let drain_timeout = self.shared.drain_timeout;
         let floor = Rc::new(Floor {
             http: http1(&self.shared.limits),

@@ -246,6 +246,11 @@ impl Sessions {
         Ok((live, cookies))
     }
 
+    /// How many sessions this process has open.
+    pub fn in_use(&self) -> usize {
+        self.registry.open()
+    }
+
     /// How many sessions there are; `None` with the cookie store, which can't know.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
@@ -35,12 +36,12 @@ pub struct Record {
     pub client: IpAddr,
     /// The request's method.
     pub method: Method,
-    /// The request's path, as it came.
-    pub path: String,
-    /// The app's name, when one was found.
-    pub app: Option<Arc<str>>,
-    /// The rule that decided.
-    pub rule: Option<Arc<str>>,
+    /// The request's target; only its path is written.
+    pub target: Option<PathAndQuery>,
+    /// The app, when one was found.
+    pub app: Option<Arc<AppLabels>>,
+    /// The rule that decided, as a place in [`AppLabels::rules`].
+    pub rule: Option<usize>,
     /// What was decided.
     pub decision: Decision,
     /// The status of the answer.
@@ -49,16 +50,40 @@ pub struct Record {
     pub subject: Option<Arc<str>>,
     /// The reference that the page shows, when there was a page.
     pub reference: Option<String>,
-    /// The metrics of the app.
-    pub metrics: Option<Arc<AppMetrics>>,
+    /// Where the request is counted.
+    pub metrics: Arc<AppMetrics>,
+}
+
+/// What lines say of an app: made at start, shared by all records.
+#[derive(Debug)]
+pub struct AppLabels {
+    /// The app's name.
+    pub name: Arc<str>,
+    /// The name of each rule; the last is for requests that no rule fits.
+    pub rules: Vec<String>,
+}
+
+impl Record {
+    fn fields(&self) -> [(&'static str, Option<&str>); 4] {
+        let app = self.app.as_deref();
+        let rule = self.rule.and_then(|rule| app?.rules.get(rule));
+        [
+            ("app", app.map(|app| &*app.name)),
+            ("rule", rule.map(String::as_str)),
+            ("subject", self.subject.as_deref()),
+            ("reference", self.reference.as_deref()),
+        ]
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
 }
 
 impl BodyEnd for Record {
     fn ended(self: Box<Self>, bytes: u64, complete: bool) {
         let total = self.started.elapsed();
-        if let Some(metrics) = &self.metrics {
-            metrics.count(self.decision, self.status, self.answered.duration_since(self.started));
-        }
+        self.metrics.count(self.decision, self.status, self.answered.duration_since(self.started));
         if let Some(format) = self.format {
             BUFFER.with_borrow_mut(|buffer| buffer.append(&self, format, total, bytes, complete));
         }
@@ -116,13 +141,8 @@ fn json(out: &mut String, record: &Record, total: Duration, bytes: u64, complete
     SystemTime.format_time(&mut Writer::new(out))?;
     out.push_str("\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\"");
     write!(out, ",\"client\":\"{}\",\"method\":\"{}\",\"path\":", record.client, record.method)?;
-    json_text(out, &record.path);
-    for (name, value) in [
-        ("app", record.app.as_deref()),
-        ("rule", record.rule.as_deref()),
-        ("subject", record.subject.as_deref()),
-        ("reference", record.reference.as_deref()),
-    ] {
+    json_text(out, record.path());
+    for (name, value) in record.fields() {
         if let Some(value) = value {
             write!(out, ",\"{name}\":")?;
             json_text(out, value);
@@ -141,14 +161,9 @@ fn json(out: &mut String, record: &Record, total: Duration, bytes: u64, complete
 fn text(out: &mut String, record: &Record, total: Duration, bytes: u64, complete: bool) -> std::fmt::Result {
     SystemTime.format_time(&mut Writer::new(out))?;
     write!(out, "  INFO access: {} {} ", record.client, record.method)?;
-    json_text(out, &record.path);
+    json_text(out, record.path());
     write!(out, " {} {}", record.status.as_u16(), record.decision.as_str())?;
-    for (name, value) in [
-        ("app", record.app.as_deref()),
-        ("rule", record.rule.as_deref()),
-        ("subject", record.subject.as_deref()),
-        ("reference", record.reference.as_deref()),
-    ] {
+    for (name, value) in record.fields() {
         if let Some(value) = value {
             write!(out, " {name}=")?;
             json_text(out, value);
@@ -187,24 +202,24 @@ mod tests {
             answered: now,
             client: IpAddr::from([127, 0, 0, 1]),
             method: Method::GET,
-            path: path.to_owned(),
-            app: Some("lms".into()),
-            rule: None,
+            target: Some(PathAndQuery::try_from(path).unwrap()),
+            app: Some(Arc::new(AppLabels { name: "lms".into(), rules: vec!["default".into()] })),
+            rule: Some(0),
             decision: Decision::Admitted,
             status: StatusCode::OK,
             subject: Some("пользователь\n".into()),
             reference: None,
-            metrics: None,
+            metrics: Arc::default(),
         }
     }
 
     #[test]
     fn a_line_is_one_json_object_whatever_the_path_holds() {
         let mut out = String::new();
-        json(&mut out, &record("/\"\\\n{\u{2028}я"), Duration::from_micros(7), 5, true).unwrap();
+        json(&mut out, &record("/\"я?code=secret"), Duration::from_micros(7), 5, true).unwrap();
         assert_eq!(out.matches('\n').count(), 1);
         let line: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(line["path"], "/\"\\\n{\u{2028}я");
+        assert_eq!((&line["path"], &line["rule"]), (&"/\"я".into(), &"default".into()));
         assert_eq!(line["subject"], "пользователь\n");
         assert_eq!(line["status"], 200);
     }
@@ -212,7 +227,8 @@ mod tests {
     #[test]
     fn a_readable_line_stays_one_line() {
         let mut out = String::new();
-        text(&mut out, &record("/a\r\nINFO forged"), Duration::ZERO, 0, false).unwrap();
+        text(&mut out, &record("/a"), Duration::ZERO, 0, false).unwrap();
         assert_eq!(out.lines().count(), 1);
+        assert!(out.contains("subject=\"пользователь\\u000a\""), "{out}");
     }
 }

@@ -54,7 +54,7 @@ impl Output {
     pub fn flush(&self) {
         let (done, wait) = mpsc::sync_channel(1);
         if self.queue.send(Message::Flush(done)).is_ok() {
-            drop(wait.recv());
+            wait.recv().unwrap_or_default(); // An error says that the thread is gone: nothing to wait for.
         }
     }
 }
@@ -65,7 +65,7 @@ fn write_all(messages: &Receiver<Message>, dropped: &AtomicU64) {
         let written = match message {
             Message::Lines(lines) => out.write_all(&lines),
             Message::Flush(done) => {
-                drop(done.send(()));
+                done.send(()).unwrap_or_default(); // Nobody waits any more.
                 Ok(())
             }
         };

@@ -4,53 +4,50 @@
 //! client lists in `Connection` can take away a header that the gateway adds. Nothing is allocated unless
 //! something is to be removed that has no place in a proper request.
 
-use http::header::{
-    CONNECTION, EXPECT, FORWARDED, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// The fields that end at this hop whether or not `Connection` lists them (RFC 9110 section 7.6.1).
+/// Whether a field ends at this hop even if `Connection` does not list it (RFC 9110 section 7.6.1).
 /// `Expect` is answered here: `hyper` says "100 Continue" when the app's connection takes the body.
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    EXPECT,
-];
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "expect"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Removes what `Connection` lists and then the fixed set, from a request or an answer.
 ///
 /// `Content-Length` and `Host` stay even when listed: they frame and address the message, and a request
 /// without them would be another request.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages hold none of them, and looking at each name once is cheaper than asking for all ten.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     // SECURITY: the list is read before anything is added, so that a client can't have an identity header
     // dropped by naming it in `Connection`.
-    if headers.contains_key(CONNECTION) {
-        let listed: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(listed_names).collect();
-        for name in listed {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
+    let listed: Vec<HeaderName> = headers.get_all(CONNECTION).iter().flat_map(listed_names).collect();
+    for name in listed {
         headers.remove(name);
     }
+    remove_where(headers, is_hop_by_hop);
 }
 
 fn listed_names(value: &HeaderValue) -> impl Iterator<Item = HeaderName> + '_ {
     tokens(value)
         .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
         .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .filter(|name| *name != http::header::CONTENT_LENGTH && *name != http::header::HOST)
+        .filter(|name| *name != CONTENT_LENGTH && *name != HOST)
 }
 
 /// The comma-separated elements of a field's value, without the space around them and without empty ones.
@@ -97,13 +94,11 @@ fn is_rebuilt(name: &HeaderName) -> bool {
 }
 
 fn is_forwarding(name: &HeaderName) -> bool {
-    // All names begin with one of these letters; most fields are passed over by this alone.
-    let mut letters = name.as_str().bytes().filter(u8::is_ascii_alphanumeric);
-    match letters.next() {
-        Some(b'x' | b'f' | b't') => {}
-        _ => return false,
-    }
     let squeezed = || name.as_str().bytes().filter(u8::is_ascii_alphanumeric);
+    // All begin with one of these letters; most fields are passed over by this alone.
+    if !matches!(squeezed().next(), Some(b'x' | b'f' | b't')) {
+        return false;
+    }
     squeezed().take(10).eq(b"xforwarded".iter().copied())
         || FORWARDING.iter().any(|known| squeezed().eq(known.iter().copied()))
 }

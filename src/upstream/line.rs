@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 
 use super::error::UpstreamError;
+use super::gate::Gate;
 use super::pool::Pool;
 use super::stream::{Stream, Wire};
 use crate::foundation::body::{Body, Carrier};
@@ -35,6 +36,7 @@ pub(super) struct Line {
     /// The connection has ended, or has become something else than HTTP.
     over: bool,
     wire: Rc<Wire>,
+    gate: Gate,
     /// Kept from request to request: moving a timer that runs is cheaper than a new one.
     deadline: Pin<Box<Sleep>>,
     pool: Weak<Pool>,
@@ -61,6 +63,7 @@ impl Line {
             connection: Some(connection),
             over: false,
             wire,
+            gate: Gate::new(),
             deadline: Box::pin(tokio::time::sleep_until(now)),
             pool,
             idle_since: now,
@@ -74,15 +77,14 @@ impl Line {
         request: Request<Body>,
         limit: Duration,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let Self { sender, connection, over, wire, deadline, .. } = self;
+        let Self { sender, connection, over, wire, gate, deadline, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         let mut written = 0;
         let mut waiting = false;
         poll_fn(|cx| {
             if let Some(connection) = connection {
-                *over = *over || Pin::new(connection).poll(cx).is_ready();
+                *over = *over || gate.poll(Pin::new(connection), cx).is_ready();
             }
-            // The connection was just moved by hand: the answer need not wake this task a second time.
             let mut silent = Context::from_waker(Waker::noop());
             let mut answered = answer.as_mut().poll(&mut silent);
             if *over && answered.is_pending() {
@@ -110,6 +112,7 @@ impl Line {
                 written = progress;
                 deadline.as_mut().reset(Instant::now() + limit);
             }
+            gate.open();
             Poll::Pending
         })
         .await
@@ -139,18 +142,20 @@ impl Line {
         }
     }
 
-    /// Whether a request could be sent now: the app has not closed, nor said anything unasked.
-    pub(super) fn is_fit(&mut self, now: Instant, idle_limit: Duration) -> bool {
+    /// Whether a request may be tried. That the app has closed is found out in [`Line::send`], which reads
+    /// before it writes; here only the kernel's word is asked for.
+    pub(super) fn is_fit(&self, now: Instant, idle_limit: Duration) -> bool {
         let idle = now.saturating_duration_since(self.idle_since);
-        if idle >= idle_limit {
-            return false;
-        }
-        if idle >= PROBE_AFTER {
-            self.wire.probe.set(true);
-        }
+        self.wire.probe.set(idle >= PROBE_AFTER);
+        idle < idle_limit
+    }
+
+    /// Whether the app has kept the idle connection open, and quiet.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.wire.probe.set(true);
         self.carry(&mut Context::from_waker(Waker::noop()));
         self.wire.probe.set(false);
-        !self.over && self.sender.is_ready()
+        !self.over
     }
 
     /// Gives up HTTP for the bytes themselves, after the app has switched protocols: the socket, and what
@@ -170,8 +175,12 @@ impl Carrier for Line {
         if let Some(connection) = &mut self.connection
             && !self.over
         {
-            self.over = Pin::new(connection).poll(cx).is_ready();
+            self.over = self.gate.poll(Pin::new(connection), cx).is_ready();
         }
+    }
+
+    fn listen(&mut self) {
+        self.gate.open();
     }
 
     fn finished(mut self: Box<Self>) {

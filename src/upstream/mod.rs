@@ -6,6 +6,7 @@
 
 mod error;
 pub mod forwarded;
+mod gate;
 pub mod headers;
 mod line;
 mod pool;
@@ -151,7 +152,8 @@ impl Upstream {
                 Err(failed) => return Err(failed.error),
             }
         }
-        let mut line = self.connect().await?;
+        // Boxed, and so are the futures within it, to keep the usual path's future small: it is moved about.
+        let mut line = Box::pin(self.connect()).await?;
         match line.send(request, self.response_timeout).await {
             Ok(answer) => Ok((answer, line)),
             Err(failed) => Err(failed.error),
@@ -208,12 +210,19 @@ fn judge(status: StatusCode, headers: &HeaderMap) -> Result<(), Malformed> {
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Malformed::Switch);
     }
-    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (encodings.next(), encodings.next(), lengths) {
-        (None, _, 0 | 1) => Ok(()),
-        (Some(one), None, 0) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        (Some(_), None, 0) => Err(Malformed::TransferEncoding),
+    let (mut lengths, mut encodings, mut chunked) = (0, 0, true);
+    for (name, value) in headers {
+        if *name == CONTENT_LENGTH {
+            lengths += 1;
+        } else if *name == TRANSFER_ENCODING {
+            encodings += 1;
+            chunked &= value.as_bytes().eq_ignore_ascii_case(b"chunked");
+        }
+    }
+    match (lengths, encodings) {
+        (0 | 1, 0) => Ok(()),
+        (0, 1) if chunked => Ok(()),
+        (0, 1) => Err(Malformed::TransferEncoding),
         _ => Err(Malformed::Framing),
     }
 }

@@ -23,11 +23,11 @@ impl Pool {
         Rc::new(Self { idle: RefCell::default(), idle_limit, sweeping: Cell::new(false) })
     }
 
-    /// A connection that is fit to be used, if there is one; unfit ones are closed.
+    /// A connection that may be used, if there is one; those that have been idle for too long are closed.
     pub(super) fn take(&self) -> Option<Box<Line>> {
         let mut now = None;
         loop {
-            let mut line = self.idle.borrow_mut().pop()?;
+            let line = self.idle.borrow_mut().pop()?;
             if line.is_fit(*now.get_or_insert_with(Instant::now), self.idle_limit) {
                 return Some(line);
             }
@@ -61,7 +61,7 @@ impl Pool {
     fn sweep(&self) -> usize {
         let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|line| line.is_fit(now, self.idle_limit));
+        idle.retain_mut(|line| line.is_fit(now, self.idle_limit) && line.is_open());
         idle.len()
     }
 

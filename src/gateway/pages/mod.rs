@@ -19,7 +19,7 @@ use http::{Response, StatusCode};
 
 pub use language::Language;
 pub use page::{
-    AtProvider, FailureKind, NotAllowed, Page, Provider, RETURN_TO_FIELD, SignInCause, TICKET_FIELD, Unsent,
+    AtProvider, FailureKind, NotAllowed, Page, Provider, RETURN_TO_FIELD, SignInCause, TICKET_FIELD,
 };
 
 use self::page::Action;

@@ -66,8 +66,6 @@ pub enum Page<'a> {
     },
     /// A form that was sent after the session had ended and could not be kept.
     NothingSent {
-        /// Why it was not kept.
-        reason: Unsent,
         /// Where to sign in.
         sign_in: &'a str,
         /// What stands in the log.
@@ -133,18 +131,6 @@ pub enum Provider {
     /// An `http` address.
     Http,
 }
-
-/// Why a form was not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsent {
-    /// It did not come from the app's own origin. 403
-    OtherOrigin,
-    /// It is too large. 413
-    TooLarge,
-    /// It can't be sent again as it was: its method or its type is none that a form has. 403
-    NoForm,
-}
-
 /// What did not work besides signing in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {

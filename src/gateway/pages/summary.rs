@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::page::{AtProvider, FailureKind, NotAllowed, Page, SignInCause, Unsent};
+use super::page::{AtProvider, FailureKind, NotAllowed, Page, SignInCause};
 use super::texts::{self, Text};
 
 /// The picture on a page.
@@ -59,7 +59,14 @@ impl Page<'_> {
                 what: texts::SIGNED_OUT_OF_APP,
                 advice: texts::PRESS_TO_FINISH,
             },
-            Self::NothingSent { reason, .. } => reason.summary(),
+            Self::NothingSent { .. } => Summary {
+                status: StatusCode::FORBIDDEN,
+                code: "nothing-sent",
+                mark: Mark::Trouble,
+                heading: texts::NOTHING_SENT,
+                what: texts::SESSION_HAD_ENDED,
+                advice: texts::SEND_ONCE_MORE,
+            },
             Self::Failure { kind, .. } => kind.summary(),
         }
     }
@@ -108,23 +115,6 @@ impl NotAllowed<'_> {
         };
         let status = StatusCode::FORBIDDEN;
         Summary { status, code, mark: Mark::Closed, heading: texts::NO_ACCESS, what, advice }
-    }
-}
-
-impl Unsent {
-    fn summary(self) -> Summary {
-        let status = match self {
-            Self::OtherOrigin | Self::NoForm => StatusCode::FORBIDDEN,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        };
-        Summary {
-            status,
-            code: "nothing-sent",
-            mark: Mark::Trouble,
-            heading: texts::NOTHING_SENT,
-            what: texts::SESSION_HAD_ENDED,
-            advice: texts::SEND_ONCE_MORE,
-        }
     }
 }
 

@@ -76,11 +76,7 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         confirm(Provider::Http),
         Page::PostToProvider { action, fields: &[("id_token_hint", "eyJhbGciOi"), ("state", "s")] },
     ]);
-    pages.extend([Unsent::OtherOrigin, Unsent::TooLarge, Unsent::NoForm].map(|reason| Page::NothingSent {
-        reason,
-        sign_in: "/_sso/sign-in",
-        reference,
-    }));
+    pages.push(Page::NothingSent { sign_in: "/_sso/sign-in", reference });
     pages.into_iter().enumerate().map(|(n, page)| (format!("{n:02}-{}", page.code()), page)).collect()
 }
 
@@ -241,8 +237,6 @@ fn statuses_follow_the_cause() {
         ("confirm-sign-out", 200),
         ("confirm-sign-out", 200),
         ("post-to-provider", 200),
-        ("nothing-sent", 403),
-        ("nothing-sent", 413),
         ("nothing-sent", 403),
     ];
     let missing = missing();

@@ -1,0 +1,127 @@
+//! The apps with everything prepared at start that a request of theirs needs.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::endpoints::Endpoint;
+use super::failure::Failure;
+use super::{App, StripPrefix};
+use crate::identity::access::Fit;
+use crate::identity::readings::Path;
+use crate::oidc::Provider;
+use crate::sessions::CookieNames;
+use crate::telemetry::access::AppLabels;
+use crate::telemetry::metrics::AppMetrics;
+
+/// One protected app.
+#[derive(Debug)]
+pub struct Protected {
+    /// Its place among the apps.
+    pub number: usize,
+    /// What the configuration says of it.
+    pub settings: App,
+    /// The provider that its people sign in with.
+    pub provider: Arc<Provider>,
+    /// The names of our cookies on its origin.
+    pub cookies: CookieNames,
+    /// Its origin as text: what cookies are sealed for, and what `Location` begins with.
+    pub origin: String,
+    /// Its names in the log.
+    pub labels: Arc<AppLabels>,
+    /// Its row in the metrics.
+    pub metrics: Arc<AppMetrics>,
+    own: String,
+}
+
+impl Protected {
+    /// Prepares an app. `endpoints` is the prefix of our own endpoints.
+    pub fn new(
+        number: usize,
+        settings: App,
+        endpoints: &str,
+        provider: Arc<Provider>,
+        cookies: CookieNames,
+        metrics: Arc<AppMetrics>,
+    ) -> Self {
+        let mut rules: Vec<String> = (0..settings.rules.count())
+            .map(|rule| settings.rules.label(Fit::Rule(rule)).to_owned())
+            .collect();
+        rules.push(settings.rules.label(Fit::Default).to_owned());
+        let labels = Arc::new(AppLabels { name: settings.name.as_str().into(), rules });
+        let origin = settings.origin.to_string();
+        let own = format!("{}{endpoints}/", settings.prefix);
+        Self { number, settings, provider, cookies, origin, labels, metrics, own }
+    }
+
+    /// Whether a path is below the app's prefix.
+    pub fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(self.settings.prefix.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The endpoint of ours that a path names; `None` for the app's own paths.
+    ///
+    /// # Errors
+    /// When the path is below our prefix and names none of ours.
+    pub fn endpoint(&self, path: &str) -> Result<Option<Endpoint>, Failure> {
+        if path == self.settings.callback_path {
+            return Ok(Some(Endpoint::Callback));
+        }
+        match path.strip_prefix(self.own.as_str()) {
+            None => Ok(None),
+            Some(name) => Endpoint::named(name).map(Some).ok_or(Failure::NoEndpoint),
+        }
+    }
+
+    /// The path as the app gets it.
+    pub fn seen_by_app<'a>(&self, path: &'a str) -> &'a str {
+        match self.settings.strip_prefix {
+            StripPrefix::Keep => path,
+            StripPrefix::Strip => match path.strip_prefix(self.settings.prefix.as_str()) {
+                Some("") => "/",
+                Some(rest) => rest,
+                None => path,
+            },
+        }
+    }
+
+    /// The checked path as the app gets it.
+    ///
+    /// # Errors
+    /// Never for a path that was checked and is covered by the app.
+    pub fn path_seen_by_app<'a>(&self, path: &Path<'a>) -> Result<Path<'a>, Failure> {
+        Path::parse(self.seen_by_app(path.as_str())).map_err(Failure::Path)
+    }
+
+    /// The place of a rule among [`AppLabels::rules`].
+    pub fn label_of(&self, fit: Fit) -> usize {
+        match fit {
+            Fit::Rule(number) => number,
+            Fit::Default => self.settings.rules.count(),
+        }
+    }
+
+    /// The absolute address of a path on this app's origin, as it stands in `Location`.
+    pub fn address(&self, path_and_query: &str) -> String {
+        format!("{}{path_and_query}", self.origin)
+    }
+
+    /// The path of one of our endpoints on this app.
+    pub fn path_of(&self, endpoint: Endpoint) -> String {
+        match endpoint {
+            Endpoint::Callback => self.settings.callback_path.clone(),
+            other => format!("{}{}", self.own, other.name()),
+        }
+    }
+
+    /// The absolute address of one of our endpoints on this app; `None` only if the origin were no address.
+    pub fn url_of(&self, endpoint: Endpoint) -> Option<Url> {
+        Url::parse(&self.address(&self.path_of(endpoint))).ok()
+    }
+
+    /// The path of the app's front page.
+    pub fn front_page(&self) -> String {
+        format!("{}/", self.settings.prefix)
+    }
+}

@@ -1,0 +1,69 @@
+//! Step 4: whether a request may enter. Pure: no `await`, no clock, no socket.
+//!
+//! [`Admission`] is the permission itself: only [`decide`] makes one, forwarding and forward-auth spend it by
+//! value, and nothing else lets a request through. What cannot be decided is a no.
+
+use std::rc::Rc;
+
+use super::profile::Profile;
+use crate::identity::access::{Access, AccessRules, Fit, Verdict};
+use crate::identity::mapping::Missing;
+
+/// The permission to enter, with what the app is told of the person.
+#[derive(Debug)]
+#[must_use]
+pub struct Admission {
+    fit: Fit,
+    profile: Option<Rc<Profile>>,
+}
+
+impl Admission {
+    /// The rule that decided.
+    pub const fn fit(&self) -> Fit {
+        self.fit
+    }
+
+    /// What the app is told; `None` for nobody, by a public rule.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_deref()
+    }
+}
+
+/// What is decided about a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// It may enter.
+    Admit(Admission),
+    /// Somebody must sign in first.
+    SignIn,
+    /// The person may not enter.
+    Deny(Denial),
+}
+
+/// Why a person may not enter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The rule's `allow` said no.
+    Rule,
+    /// The rule's `allow` could not be evaluated.
+    RuleFailed(String),
+    /// Claims that the app requires are absent.
+    Missing(Vec<Missing>),
+}
+
+/// Decides about a request by the rule that fits it and the person who is there.
+pub fn decide(rules: &AccessRules, fit: Fit, person: Option<&Rc<Profile>>) -> Decision {
+    let admit = |profile: Option<&Rc<Profile>>| Decision::Admit(Admission { fit, profile: profile.cloned() });
+    if rules.access(fit) == Access::Public {
+        return admit(person);
+    }
+    let Some(profile) = person else {
+        return Decision::SignIn;
+    };
+    match profile.verdict(fit) {
+        Verdict::Refused => Decision::Deny(Denial::Rule),
+        Verdict::Failed(reason) => Decision::Deny(Denial::RuleFailed(reason.clone())),
+        Verdict::Allowed if profile.missing.is_empty() => admit(Some(profile)),
+        Verdict::Allowed => Decision::Deny(Denial::Missing(profile.missing.clone())),
+    }
+}

@@ -1,0 +1,120 @@
+//! `GET E/callback`: takes the authorization response and makes a session of it.
+
+use std::sync::Arc;
+
+use http::header::{COOKIE, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+use crate::foundation::body::Body;
+use crate::foundation::clock::Timestamp;
+use crate::gateway::Worker;
+use crate::gateway::apps::Protected;
+use crate::gateway::authentication::{self, Person};
+use crate::gateway::failure::Failure;
+use crate::gateway::login::Login;
+use crate::gateway::pages::SignInCause;
+use crate::gateway::request::Facts;
+use crate::gateway::response::{Trail, redirect};
+use crate::oidc::{AuthorizationResponse, SignIn};
+use crate::sessions::{LoginError, SessionData, Sessions};
+use crate::telemetry::SubjectInLogs;
+use crate::telemetry::log::AUDIT;
+
+/// Ends a login: checks the response, redeems the code, makes the session, and goes on to where the person
+/// wanted to be. The login's cookie is gone after it, however it ends.
+///
+/// # Errors
+/// When anything about the response, or what the provider says after it, cannot be trusted.
+pub async fn answer(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    trail: &mut Trail,
+) -> Result<Response<Body>, Failure> {
+    if *facts.method != Method::GET {
+        return Err(Failure::Method { allowed: "GET" });
+    }
+    let outcome = end_login(worker, app, facts, trail).await;
+    let label = outcome.as_ref().map_or_else(Failure::code, |_| "ok");
+    worker.gateway.metrics.sign_in(&app.settings.provider, label);
+    outcome
+}
+
+async fn end_login(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    trail: &mut Trail,
+) -> Result<Response<Body>, Failure> {
+    let gateway = &worker.gateway;
+    let parsed = AuthorizationResponse::parse(facts.query.unwrap_or_default());
+    let response = parsed.map_err(|error| Failure::SignIn(error.into()))?;
+    let state = response.state().ok_or(Failure::Login(SignInCause::BadResponse))?.to_owned();
+    let previous = authentication::person(worker, app, facts.headers, &mut trail.cookies).await?;
+    let login: Login = match gateway.sessions.logins().take(&app.cookies, facts.headers, &state) {
+        Ok(login) => login,
+        // The back button, or a tab that was left at the provider while another signed in: nothing is wrong.
+        Err(_) if previous.is_some() => return redirect(StatusCode::FOUND, &app.address(&app.front_page())),
+        Err(error) => return Err(Failure::Login(cause(error, facts))),
+    };
+    trail.cookies.extend(gateway.sessions.logins().delete(&app.cookies, facts.headers, &state));
+    // SECURITY: a login is for the app and the provider that it was begun with (mix-up).
+    if login.app != app.settings.name || login.pending.provider() != app.settings.provider {
+        return Err(Failure::Login(SignInCause::NotBegunHere));
+    }
+    // State and `iss` are compared here; only what comes out of it can be redeemed.
+    let checked = login.pending.check(&app.provider, response, gateway.clock.now());
+    let redemption = checked.map_err(Failure::SignIn)?;
+    let provider = Arc::clone(&app.provider);
+    let redeemed = gateway.control.spawn(async move { provider.redeem(redemption).await }).await;
+    let person =
+        redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
+    trail.cookies.extend(begin_session(worker, app, facts, person, previous).await?);
+    redirect(StatusCode::FOUND, &app.address(&login.return_to))
+}
+
+/// Makes the session, with a new identifier; the one that the browser had before ends with it.
+async fn begin_session(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    person: SignIn,
+    previous: Option<Person>,
+) -> Result<Vec<HeaderValue>, Failure> {
+    let gateway = &worker.gateway;
+    let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then(|| person.subject.clone());
+    let data = session(app, person, gateway.clock.now(), &gateway.sessions);
+    let replacing = previous.as_ref().map(|previous| &*previous.live);
+    let created = gateway.sessions.create(&app.cookies, data, replacing).await;
+    let (_, mut cookies) = created.map_err(Failure::Store)?;
+    let set = cookies.len();
+    cookies.extend(app.cookies.clear(facts.headers, set));
+    let (name, provider) = (&app.settings.name, &app.settings.provider);
+    tracing::info!(target: AUDIT, event = "sign_in", app = %name, %provider, subject, "signed in");
+    Ok(cookies)
+}
+
+fn session(app: &Protected, person: SignIn, now: Timestamp, sessions: &Sessions) -> SessionData {
+    SessionData {
+        provider: app.settings.provider.clone(),
+        subject: person.subject,
+        provider_session: person.provider_session,
+        claims: person.claims,
+        tokens: person.tokens,
+        auth_time: person.auth_time,
+        signed_in_at: now,
+        expires_at: sessions.expiry(now),
+    }
+}
+
+fn cause(error: LoginError, facts: &Facts<'_>) -> SignInCause {
+    match error {
+        LoginError::Expired => SignInCause::Expired,
+        LoginError::Missing if !facts.headers.contains_key(COOKIE) => SignInCause::NoCookies,
+        LoginError::Missing
+        | LoginError::Duplicate
+        | LoginError::Unreadable
+        | LoginError::Spent
+        | LoginError::TooLarge => SignInCause::NotBegunHere,
+    }
+}

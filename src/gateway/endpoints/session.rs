@@ -1,0 +1,42 @@
+//! `GET E/session`: the caller's own session as JSON, for scripts in an app.
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Response, StatusCode};
+use serde_json::json;
+
+use crate::foundation::body::Body;
+use crate::gateway::Worker;
+use crate::gateway::apps::Protected;
+use crate::gateway::authentication;
+use crate::gateway::failure::Failure;
+use crate::gateway::request::Facts;
+use crate::gateway::response::own;
+
+/// Who the caller is: `sub`, `claims`, `provider`, and when the session began and will end at the latest, in
+/// seconds since the epoch.
+///
+/// # Errors
+/// 401 when nobody is signed in.
+pub async fn answer(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    cookies: &mut Vec<HeaderValue>,
+) -> Result<Response<Body>, Failure> {
+    if !matches!(*facts.method, Method::GET | Method::HEAD) {
+        return Err(Failure::Method { allowed: "GET, HEAD" });
+    }
+    let person = authentication::person(worker, app, facts.headers, cookies).await?;
+    let person = person.ok_or(Failure::SignInNeeded)?;
+    let data = person.live.data();
+    let told = json!({
+        "sub": data.subject,
+        "claims": data.claims,
+        "provider": data.provider,
+        "signed_in_at": data.signed_in_at,
+        "expires_at": data.expires_at,
+    });
+    let mut response = own(StatusCode::OK, Body::full(told.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

@@ -1,0 +1,35 @@
+//! `GET E/sign-in?return_to=/path`: starts a login from a link in an app.
+
+use http::header::HeaderValue;
+use http::{Method, Response};
+
+use crate::foundation::body::Body;
+use crate::gateway::Worker;
+use crate::gateway::apps::Protected;
+use crate::gateway::failure::Failure;
+use crate::gateway::query;
+use crate::gateway::request::Facts;
+use crate::gateway::{login, return_to};
+
+/// Starts a login; a person who is signed in signs in again, perhaps as another.
+///
+/// # Errors
+/// When the provider cannot be reached, or the method is another.
+pub async fn answer(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    cookies: &mut Vec<HeaderValue>,
+) -> Result<Response<Body>, Failure> {
+    if !matches!(*facts.method, Method::GET | Method::HEAD) {
+        return Err(Failure::Method { allowed: "GET, HEAD" });
+    }
+    let named = query::value(facts.query, "provider");
+    if named.is_some_and(|named| named != app.settings.provider) {
+        return Err(Failure::BadRequest("the app has no provider of that name"));
+    }
+    let wanted = query::value(facts.query, "return_to");
+    let back =
+        wanted.and_then(|wanted| return_to::on_origin(app, &wanted)).unwrap_or_else(|| app.front_page());
+    login::begin(worker, app, facts, back, cookies).await
+}

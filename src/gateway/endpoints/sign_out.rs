@@ -1,0 +1,198 @@
+//! `E/sign-out` and `E/signed-out`: ends the session here and at the provider.
+//!
+//! The session here is gone before the browser is sent anywhere. What comes back from the provider is `state`,
+//! sealed by us, with the address that the person goes on to; without it a page is shown, which signs nobody in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+
+use super::Endpoint;
+use crate::foundation::body::Body;
+use crate::foundation::origin::Scheme;
+use crate::foundation::sealing::Purpose;
+use crate::gateway::Worker;
+use crate::gateway::apps::Protected;
+use crate::gateway::authentication::{self, Person};
+use crate::gateway::failure::Failure;
+use crate::gateway::negotiation::Sender;
+use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
+use crate::gateway::request::Facts;
+use crate::gateway::response::{Trail, redirect};
+use crate::gateway::{query, return_to};
+use crate::oidc::{EndSession, EndSessionRequest};
+use crate::telemetry::log::AUDIT;
+
+const LARGEST_FORM: usize = 16 * 1024;
+
+/// Ends the session, unless another site asked and the person has not agreed yet.
+///
+/// # Errors
+/// When the store cannot end the session: then it is not reported as ended.
+pub async fn sign_out(
+    worker: &Worker,
+    app: &Protected,
+    request: Request<Incoming>,
+    trail: &mut Trail,
+) -> Result<Response<Body>, Failure> {
+    let (parts, body) = request.into_parts();
+    let form = match parts.method {
+        Method::GET => String::new(),
+        Method::POST => read_form(body).await?,
+        _ => return Err(Failure::Method { allowed: "GET, POST" }),
+    };
+    let field = |name| query::value(Some(&form), name).or_else(|| query::value(parts.uri.query(), name));
+    let wanted = field("return_to").or_else(|| field("return"));
+    let back = wanted.and_then(|wanted| return_to::on_origin(app, &wanted));
+    let person = authentication::person(worker, app, &parts.headers, &mut trail.cookies).await?;
+    if let Some(person) = &person {
+        trail.record.subject = worker.subject(person);
+        let sender = Sender::of(&parts.headers, &app.settings.origin);
+        let agreed = field(TICKET_FIELD).is_some_and(|ticket| is_agreed(worker, app, person, &ticket));
+        // SECURITY: another site must not be able to sign a person out by a link or a form (CSRF).
+        if sender.must_be_asked_about() && !agreed {
+            return Ok(ask(worker, app, person, back.as_deref(), &parts));
+        }
+        worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
+        let (name, provider) = (&app.settings.name, &app.settings.provider);
+        worker.gateway.metrics.sign_out(provider, "user");
+        let subject = trail.record.subject.as_deref();
+        tracing::info!(target: AUDIT, event = "sign_out", app = %name, %provider, subject, "signed out");
+    }
+    // What was to be set for a session that is over now is deleted instead.
+    trail.cookies = app.cookies.clear(&parts.headers, 0);
+    leave(worker, app, person.as_ref(), back, &parts)
+}
+
+/// Where the provider sends the browser after a sign-out: on to where the person wanted, or a page.
+///
+/// # Errors
+/// When the method is another.
+pub fn signed_out(worker: &Worker, app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
+    if !matches!(*facts.method, Method::GET | Method::HEAD) {
+        return Err(Failure::Method { allowed: "GET, HEAD" });
+    }
+    let state = query::value(facts.query, "state").and_then(|state| open(worker, app, AFTER, &state));
+    let Some((at_provider, to)) = state.as_deref().and_then(|state| state.split_at_checked(1)) else {
+        return Ok(signed_out_page(worker, app, AtProvider::MayRemain, facts));
+    };
+    if !to.is_empty() {
+        return redirect(StatusCode::FOUND, to);
+    }
+    let at_provider = if at_provider == ENDED { AtProvider::Ended } else { AtProvider::MayRemain };
+    Ok(signed_out_page(worker, app, at_provider, facts))
+}
+
+fn signed_out_page(
+    worker: &Worker,
+    app: &Protected,
+    provider: AtProvider,
+    facts: &Facts<'_>,
+) -> Response<Body> {
+    let again = app.front_page();
+    worker
+        .gateway
+        .pages
+        .render(&Page::SignedOut { sign_in_again: &again, provider }, Language::of(facts.headers))
+}
+
+/// Sends the browser on: to the provider's own sign-out, or where a sign-out ends.
+fn leave(
+    worker: &Worker,
+    app: &Protected,
+    person: Option<&Person>,
+    back: Option<String>,
+    parts: &Parts,
+) -> Result<Response<Body>, Failure> {
+    let wanted = back
+        .map(|path| app.address(&path))
+        .or_else(|| app.settings.logout_redirect.clone().map(String::from));
+    let to = wanted.unwrap_or_default();
+    let landing =
+        app.url_of(Endpoint::SignedOut).ok_or(Failure::Internal("the landing page is no address"))?;
+    let data = person.map(|person| person.live.data());
+    let request = app.provider.end_session(EndSession {
+        id_token: data.and_then(|data| data.tokens.id.as_ref()),
+        provider_session: data.and_then(|data| data.provider_session.as_deref()),
+        post_logout_redirect_uri: &landing,
+        state: &seal(worker, app, AFTER, &format!("{ENDED}{to}")),
+    });
+    // A GET would be repeated with its method by some browsers after 302; after a form it must not be.
+    let status = if parts.method == Method::POST { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
+    match request {
+        Some(EndSessionRequest::Redirect(address)) => redirect(status, address.as_str()),
+        Some(EndSessionRequest::Form { action, fields }) => {
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+            let page = Page::PostToProvider { action: action.as_str(), fields: &fields };
+            Ok(worker.gateway.pages.render(&page, Language::of(&parts.headers)))
+        }
+        None if to.is_empty() => {
+            let state = seal(worker, app, AFTER, REMAINS);
+            redirect(status, &format!("{landing}?state={state}"))
+        }
+        None => redirect(status, &to),
+    }
+}
+
+fn ask(
+    worker: &Worker,
+    app: &Protected,
+    person: &Person,
+    back: Option<&str>,
+    parts: &Parts,
+) -> Response<Body> {
+    let (action, stay) = (app.path_of(Endpoint::SignOut), app.front_page());
+    let ticket = seal(worker, app, &agreement(person), "");
+    let page = Page::ConfirmSignOut {
+        action: &action,
+        ticket: &ticket,
+        return_to: back,
+        stay: &stay,
+        provider: match app.provider.sign_out_scheme() {
+            None => Provider::None,
+            Some(Scheme::Https) => Provider::Https,
+            Some(Scheme::Http) => Provider::Http,
+        },
+    };
+    worker.gateway.pages.render(&page, Language::of(&parts.headers))
+}
+
+/// What sealed texts are for: each opens in its own place only.
+const AFTER: &str = "after sign-out";
+const AGREEMENT: &str = "agreement to sign out";
+
+/// How a sealed way on begins: whether the provider takes part.
+const ENDED: &str = "+";
+const REMAINS: &str = "-";
+
+/// SECURITY: bound to the session that it was shown for, so that another site cannot bring one of its own.
+fn agreement(person: &Person) -> String {
+    let data = person.live.data();
+    format!("{AGREEMENT}\0{}\0{}", data.signed_in_at.as_secs(), data.subject)
+}
+
+fn is_agreed(worker: &Worker, app: &Protected, person: &Person, ticket: &str) -> bool {
+    open(worker, app, &agreement(person), ticket).is_some()
+}
+
+fn seal(worker: &Worker, app: &Protected, purpose: &str, text: &str) -> String {
+    let context = format!("{}\0{purpose}", app.origin);
+    let sealed = worker.gateway.sessions.keys().seal(Purpose::Ticket, context.as_bytes(), text.as_bytes());
+    URL_SAFE_NO_PAD.encode(sealed)
+}
+
+fn open(worker: &Worker, app: &Protected, purpose: &str, sealed: &str) -> Option<String> {
+    let context = format!("{}\0{purpose}", app.origin);
+    let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+    let text = worker.gateway.sessions.keys().open(Purpose::Ticket, context.as_bytes(), &sealed)?;
+    String::from_utf8(text).ok()
+}
+
+async fn read_form(body: Incoming) -> Result<String, Failure> {
+    let read = Limited::new(body, LARGEST_FORM).collect().await;
+    let bytes = read.map_err(|_| Failure::BadRequest("the form is too large or broke off"))?.to_bytes();
+    String::from_utf8(bytes.into()).map_err(|_| Failure::BadRequest("the form is not urlencoded"))
+}

@@ -1,0 +1,202 @@
+//! Every way in which a request's path can end early, and the one place that turns it into an answer.
+//!
+//! A failure holds facts: the log gets them with a stable code and a reference, the person gets a page in their
+//! language with the same reference, a script gets `application/problem+json`.
+
+use http::header::{ALLOW, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+use thiserror::Error;
+
+use super::apps::Protected;
+use super::authorization::Denial;
+use super::endpoints::Endpoint;
+use super::explanation;
+use super::negotiation::{Form, Intent};
+use super::pages::{self, FailureKind, Language, NotAllowed, Page, Pages, SignInCause};
+use crate::foundation::body::Body;
+use crate::identity::readings::BadPath;
+use crate::oidc::{Fault, OidcError};
+use crate::sessions::StoreError;
+use crate::telemetry::metrics::Decision;
+use crate::upstream::UpstreamError;
+
+/// Why a request was not served as it was asked.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The target is not in origin form.
+    #[error("the target is not in origin form")]
+    TargetForm,
+    /// The path must be refused whatever the rules say.
+    #[error("{0}")]
+    Path(BadPath),
+    /// The path's readings meet different rules; holds the other reading.
+    #[error("the path can also be read as {0}, and another rule decides that")]
+    AmbiguousPath(String),
+    /// `Host` is absent, doubled or no host.
+    #[error("the request names no host, or more than one")]
+    Host,
+    /// No app has the host.
+    #[error("no app has this host")]
+    UnknownHost,
+    /// The host's apps have other paths.
+    #[error("no app of this host has this path")]
+    NoApp,
+    /// The path is below our prefix and none of ours.
+    #[error("there is no such endpoint")]
+    NoEndpoint,
+    /// One of our endpoints by another method.
+    #[error("the endpoint takes {allowed}")]
+    Method {
+        /// What it takes.
+        allowed: &'static str,
+    },
+    /// Anything else that can't be understood.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// A script, or a WebSocket, without a session: 401 with the address to open.
+    #[error("nobody is signed in")]
+    SignInNeeded,
+    /// A form that came without a session.
+    #[error("a form came without a session and was not sent on")]
+    NothingSent,
+    /// The person may not enter.
+    #[error("{}", explanation::reason(.denial))]
+    Denied {
+        /// Why.
+        denial: Denial,
+        /// How the person is called.
+        person: Option<String>,
+    },
+    /// A WebSocket from an origin that is not the app's and not listed.
+    #[error("a WebSocket was opened by a foreign origin")]
+    ForeignOrigin,
+    /// The browser brought no login back that this response could belong to.
+    #[error("the response belongs to no login of this browser ({0:?})")]
+    Login(SignInCause),
+    /// The sign-in failed at or with the provider.
+    #[error("{0}")]
+    SignIn(#[source] OidcError),
+    /// The session store is out of reach.
+    #[error("the session store is out of reach: {0}")]
+    Store(#[source] StoreError),
+    /// The app could not be reached, or answered too late or wrongly.
+    #[error("{0}")]
+    Upstream(#[source] UpstreamError),
+    /// Our own fault.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+/// What an answer is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Audience<'a> {
+    /// The app, when one was found.
+    pub app: Option<&'a Protected>,
+    /// The header fields of the request.
+    pub headers: &'a HeaderMap,
+    /// What sent it.
+    pub intent: Intent,
+    /// The path and query that a person may try again.
+    pub target: Option<&'a str>,
+}
+
+impl Failure {
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::SignInNeeded => StatusCode::UNAUTHORIZED,
+            other => other.page("", None, "").status(),
+        }
+    }
+
+    /// A stable name for logs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SignInNeeded => "sign-in-needed",
+            Self::SignIn(error) => error.code(),
+            other => other.page("", None, "").code(),
+        }
+    }
+
+    /// What the metrics and the access line call it.
+    pub const fn decision(&self) -> Decision {
+        match self {
+            Self::TargetForm
+            | Self::Path(_)
+            | Self::AmbiguousPath(_)
+            | Self::Host
+            | Self::UnknownHost
+            | Self::NoApp => Decision::Refused,
+            Self::NoEndpoint
+            | Self::Method { .. }
+            | Self::BadRequest(_)
+            | Self::Login(_)
+            | Self::SignIn(_) => Decision::Endpoint,
+            Self::SignInNeeded | Self::NothingSent => Decision::SignIn,
+            Self::Denied { .. } | Self::ForeignOrigin => Decision::Denied,
+            Self::Store(_) | Self::Upstream(_) | Self::Internal(_) => Decision::Failed,
+        }
+    }
+
+    /// The answer.
+    pub fn answer(&self, pages: &Pages, reference: &str, audience: Audience<'_>) -> Response<Body> {
+        let language = Language::of(audience.headers);
+        let sign_in = audience.app.map(|app| app.address(&app.path_of(Endpoint::SignIn))).unwrap_or_default();
+        if matches!(self, Self::SignInNeeded) {
+            return pages::sign_in_needed(&sign_in, language);
+        }
+        let form = Form::of(audience.intent, audience.headers);
+        let retry = match self {
+            Self::Login(_) | Self::SignIn(_) => audience.app.map(Protected::front_page),
+            Self::Store(_) | Self::Upstream(_) => audience.target.map(str::to_owned),
+            _ => None,
+        };
+        let sign_out = audience.app.map(|app| app.path_of(Endpoint::SignOut)).unwrap_or_default();
+        let own = if matches!(self, Self::NothingSent) { &sign_in } else { &sign_out };
+        let mut response = pages.answer(&self.page(reference, retry.as_deref(), own), form, language);
+        if let Self::Method { allowed } = self {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        response
+    }
+
+    /// The page; `own` is the endpoint of ours that it links to.
+    fn page<'a>(&'a self, reference: &'a str, retry: Option<&'a str>, own: &'a str) -> Page<'a> {
+        let failure = |kind| Page::Failure { kind, reference, retry };
+        match self {
+            Self::TargetForm | Self::Path(_) => failure(FailureKind::BadTarget),
+            Self::AmbiguousPath(_) => failure(FailureKind::AmbiguousPath),
+            Self::Host | Self::BadRequest(_) | Self::SignInNeeded => failure(FailureKind::BadRequest),
+            Self::UnknownHost => failure(FailureKind::UnknownHost),
+            Self::NoApp | Self::NoEndpoint => failure(FailureKind::NotFound),
+            Self::Method { .. } => failure(FailureKind::MethodNotAllowed),
+            Self::NothingSent => Page::NothingSent { sign_in: own, reference },
+            Self::Denied { denial, person } => {
+                let reason = match denial {
+                    Denial::Missing(missing) => NotAllowed::MissingClaims(missing),
+                    Denial::Rule | Denial::RuleFailed(_) => NotAllowed::Rule,
+                };
+                Page::NotAllowed { reason, person: person.as_deref(), sign_out: own, reference }
+            }
+            Self::ForeignOrigin => failure(FailureKind::ForeignOrigin),
+            Self::Login(cause) => Page::SignInFailed { cause: *cause, reference, retry },
+            Self::SignIn(error) => Page::SignInFailed { cause: cause(error), reference, retry },
+            Self::Store(_) => failure(FailureKind::SessionsUnreachable),
+            Self::Upstream(error) if error.status() == StatusCode::GATEWAY_TIMEOUT => {
+                failure(FailureKind::AppTooSlow)
+            }
+            Self::Upstream(_) => failure(FailureKind::AppUnreachable),
+            Self::Internal(_) => failure(FailureKind::Internal),
+        }
+    }
+}
+
+fn cause(error: &OidcError) -> SignInCause {
+    match error.fault() {
+        Fault::Request if error.code() == "invalid_grant" => SignInCause::CodeRefused,
+        Fault::Request => SignInCause::BadResponse,
+        Fault::Denied => SignInCause::Declined,
+        Fault::Provider => SignInCause::ProviderUntrusted,
+        Fault::Unreachable => SignInCause::ProviderUnreachable,
+    }
+}

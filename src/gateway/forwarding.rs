@@ -1,0 +1,144 @@
+//! Step 5 for most requests: to the app and back, streaming.
+//!
+//! Order: what `Connection` lists goes first, then every spelling of an identity or forwarding header, then our
+//! own cookies; our own headers are added last. So nothing that a client sends can remove or forge them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::ORIGIN;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response, Uri};
+use hyper::body::Incoming;
+
+use super::apps::Protected;
+use super::authentication::Person;
+use super::authorization::Admission;
+use super::failure::Failure;
+use super::visitor::{Trust, Tunnel, Visitor};
+use super::{StripPrefix, Worker, negotiation};
+use crate::foundation::body::Body;
+use crate::upstream::upgrade::{self, Switch};
+use crate::upstream::{ForwardedHeaders, headers};
+
+/// How often an open WebSocket looks whether its session has come to its end by time.
+const SESSION_CHECK: Duration = Duration::from_secs(15);
+
+/// Sends an admitted request to the app.
+///
+/// # Errors
+/// When the app cannot be reached or does not answer in time, or a WebSocket comes from a foreign origin.
+pub async fn forward(
+    worker: &Rc<Worker>,
+    app: &Protected,
+    visitor: &Visitor,
+    admission: Admission,
+    person: Option<Person>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    let upstream = worker.upstream(app)?;
+    if upgrade::is_websocket(&request) {
+        check_origin(app, request.headers())?;
+        return open_websocket(worker, app, visitor, &admission, person, request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    rewrite(app, visitor, &admission, &mut parts)?;
+    let answer = upstream.exchange(Request::from_parts(parts, Body::incoming(body))).await;
+    answer.map_err(Failure::Upstream)
+}
+
+/// Refuses a WebSocket that a page of another origin opens in a signed-in person's browser.
+///
+/// # Errors
+/// When `Origin` is absent, doubled, or neither the app's nor listed.
+pub fn check_origin(app: &Protected, headers: &HeaderMap) -> Result<(), Failure> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    // SECURITY: browsers send cookies with any page's WebSocket (cross-site WebSocket hijacking), and always
+    // name the page's origin. RFC 6455 section 10.2.
+    let (Some(origin), None) = (origins.next(), origins.next()) else {
+        return Err(Failure::ForeignOrigin);
+    };
+    let own = std::iter::once(&app.settings.origin);
+    let known =
+        own.chain(&app.settings.websocket_origins).any(|known| negotiation::is_at(origin.as_bytes(), known));
+    if known { Ok(()) } else { Err(Failure::ForeignOrigin) }
+}
+
+async fn open_websocket(
+    worker: &Rc<Worker>,
+    app: &Protected,
+    visitor: &Visitor,
+    admission: &Admission,
+    person: Option<Person>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    let (mut parts, _) = request.into_parts();
+    rewrite(app, visitor, admission, &mut parts)?;
+    let switched = worker.upstream(app)?.switch(Request::from_parts(parts, Body::empty())).await;
+    match switched.map_err(Failure::Upstream)? {
+        Switch::Answer(answer) => Ok(answer),
+        Switch::Tunnel(answer, app) => {
+            visitor.tunnels(Tunnel { app, ended: Box::pin(session_end(Rc::clone(worker), person)) });
+            Ok(answer)
+        }
+    }
+}
+
+/// Resolves when a WebSocket's session is over, ended or run out; never for nobody's.
+async fn session_end(worker: Rc<Worker>, person: Option<Person>) {
+    let Some(person) = person else { return std::future::pending().await };
+    while person.live.is_alive(worker.gateway.clock.now()) {
+        tokio::select! {
+            () = person.live.ended() => return,
+            () = tokio::time::sleep(SESSION_CHECK) => {}
+        }
+    }
+}
+
+fn rewrite(
+    app: &Protected,
+    visitor: &Visitor,
+    admission: &Admission,
+    parts: &mut Parts,
+) -> Result<(), Failure> {
+    headers::remove_hop_by_hop(&mut parts.headers);
+    app.settings.headers.strip(&mut parts.headers);
+    app.cookies.strip_own(&mut parts.headers);
+    add_forwarded(app, visitor, &mut parts.headers)?;
+    if let Some(profile) = admission.profile() {
+        for (name, value) in &profile.headers {
+            parts.headers.insert(name, value.clone());
+        }
+    }
+    if app.settings.strip_prefix == StripPrefix::Strip {
+        parts.uri = stripped(app, &parts.uri)?;
+    }
+    Ok(())
+}
+
+/// What the app is told of the browser's connection: made once for a connection and app.
+fn add_forwarded(app: &Protected, visitor: &Visitor, headers: &mut HeaderMap) -> Result<(), Failure> {
+    let mut made = visitor.forwarded.borrow_mut();
+    if made.as_ref().is_none_or(|(number, _)| *number != app.number) {
+        let new = ForwardedHeaders::new(visitor.peer.ip(), &app.settings.origin)
+            .ok_or(Failure::Internal("the app's address can't stand in a header"))?;
+        *made = Some((app.number, new));
+    }
+    if let Some((_, forwarded)) = made.as_ref() {
+        match visitor.trust {
+            Trust::Stranger => forwarded.replace(headers),
+            Trust::Proxy => forwarded.extend(headers),
+        }
+    }
+    Ok(())
+}
+
+fn stripped(app: &Protected, uri: &Uri) -> Result<Uri, Failure> {
+    let path = app.seen_by_app(uri.path());
+    let target = match uri.query() {
+        None => PathAndQuery::try_from(path),
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+    };
+    target.map(Uri::from).map_err(|_| Failure::TargetForm)
+}

@@ -1,0 +1,44 @@
+//! What one app is told of one person, and which of its rules let them in: made once a session and app.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+
+use super::App;
+use crate::identity::access::{Fit, Verdict};
+use crate::identity::claims::{Claims, Tokens};
+use crate::identity::mapping::{Missing, Omitted};
+
+/// A person as one app meets them.
+#[derive(Debug)]
+pub struct Profile {
+    /// The subject, for the log.
+    pub subject: Arc<str>,
+    /// The identity headers, rendered.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Required claims that are absent: not empty means that only public rules let the person in.
+    pub missing: Vec<Missing>,
+    /// What was left out of the headers, and why.
+    pub omitted: Vec<Omitted>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Profile {
+    /// Renders a person for an app.
+    pub fn new(app: &App, subject: Arc<str>, claims: &Claims, tokens: &Tokens) -> Self {
+        let rendered = app.headers.render(claims, tokens);
+        Self {
+            subject,
+            headers: rendered.headers,
+            missing: rendered.missing,
+            omitted: rendered.omitted,
+            verdicts: app.rules.verdicts(claims),
+        }
+    }
+
+    /// Whether the person meets a rule. Where no rule fits, being signed in is enough; a rule without a
+    /// verdict lets nobody in.
+    pub fn verdict(&self, fit: Fit) -> &Verdict {
+        fit.verdict(&self.verdicts)
+    }
+}

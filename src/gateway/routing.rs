@@ -1,0 +1,95 @@
+//! Step 2: one of our own endpoints, or an app and the rule that fits.
+//!
+//! Hosts come from the configuration alone. Among apps of one host the longest path prefix wins; a path whose
+//! readings would reach another app is refused like one whose readings would meet another rule.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use super::apps::Protected;
+use super::endpoints::Endpoint;
+use super::failure::Failure;
+use super::request::Facts;
+use crate::identity::access::Fit;
+use crate::identity::readings::{Below, Path};
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Route {
+    /// To one of our own endpoints.
+    Own(Endpoint),
+    /// To the app, if the rule lets it.
+    App(Fit),
+}
+
+/// The apps by host.
+#[derive(Debug)]
+pub struct Routes {
+    /// By folded authority, with and without the scheme's own port; longest prefix first.
+    hosts: HashMap<String, Vec<usize>>,
+}
+
+impl Routes {
+    /// Sorts the apps by where users see them.
+    pub fn new(apps: &[Protected]) -> Self {
+        let mut hosts: HashMap<String, Vec<usize>> = HashMap::new();
+        for (number, app) in apps.iter().enumerate() {
+            let origin = &app.settings.origin;
+            hosts.entry(origin.authority()).or_default().push(number);
+            if origin.port() == origin.scheme().default_port() {
+                hosts.entry(format!("{}:{}", origin.host(), origin.port())).or_default().push(number);
+            }
+        }
+        for numbers in hosts.values_mut() {
+            let prefix = |number: &usize| apps.get(*number).map_or(0, |app| app.settings.prefix.len());
+            numbers.sort_by_key(|number| std::cmp::Reverse(prefix(number)));
+        }
+        Self { hosts }
+    }
+
+    /// The app of a host and path.
+    ///
+    /// # Errors
+    /// When no app has the host (421), none of them the path (404), or the path's readings differ (400).
+    pub fn app<'a>(
+        &self,
+        apps: &'a [Protected],
+        host: &str,
+        path: &Path<'_>,
+    ) -> Result<&'a Protected, Failure> {
+        let numbers = self.hosts.get(host).ok_or(Failure::UnknownHost)?;
+        for app in numbers.iter().filter_map(|&number| apps.get(number)) {
+            match path.below(&app.settings.prefix) {
+                // A prefix in another spelling would be cut off, or reach our endpoints, in one of them only.
+                Below::Yes if app.covers(path.as_str()) => return Ok(app),
+                Below::No => {}
+                // SECURITY: `/lms/..;/wiki/admin` must not reach the wiki under the rules of the LMS.
+                Below::Yes | Below::Torn => return Err(Failure::AmbiguousPath(app.settings.prefix.clone())),
+            }
+        }
+        Err(Failure::NoApp)
+    }
+}
+
+/// The route of a request within an app.
+///
+/// # Errors
+/// When readings of the path meet different rules, or the path is below our prefix and none of ours.
+pub fn route(app: &Protected, facts: &Facts<'_>) -> Result<Route, Failure> {
+    if let Some(endpoint) = app.endpoint(facts.path.as_str())? {
+        return Ok(Route::Own(endpoint));
+    }
+    let fit = fit(app, Some(facts.method), &facts.path)?;
+    Ok(Route::App(fit))
+}
+
+/// The rule of an app that fits a method and path.
+///
+/// # Errors
+/// When readings of the path, or methods, meet different rules.
+pub fn fit(app: &Protected, method: Option<&Method>, path: &Path<'_>) -> Result<Fit, Failure> {
+    let seen = app.path_seen_by_app(path)?;
+    let fit = app.settings.rules.fit(method, &seen);
+    fit.map_err(|ambiguous| Failure::AmbiguousPath(ambiguous.reading))
+}

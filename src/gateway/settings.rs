@@ -1,0 +1,67 @@
+//! What the gateway serves, as the configuration describes it.
+
+use url::Url;
+
+use crate::foundation::origin::Origin;
+use crate::foundation::peer::TrustedProxies;
+use crate::identity::access::AccessRules;
+use crate::identity::mapping::HeaderMapping;
+use crate::upstream;
+
+/// What the gateway serves, as the configuration describes it.
+#[derive(Debug)]
+pub struct Settings {
+    /// The apps, in the order of the configuration.
+    pub apps: Vec<App>,
+    /// The prefix of our own endpoints on every app: begins with `/` and does not end with one.
+    pub endpoints: String,
+    /// The peers whose forwarding headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How our own pages look.
+    pub pages: Branding,
+}
+
+/// One app that we protect.
+#[derive(Debug)]
+pub struct App {
+    /// The administrator's name for it.
+    pub name: String,
+    /// Where users see it.
+    pub origin: Origin,
+    /// The path prefix of its address: empty, or begins with `/` and does not end with one.
+    pub prefix: String,
+    /// Where it runs, and how it is spoken to.
+    pub upstream: upstream::Settings,
+    /// The name of the provider that its people sign in with.
+    pub provider: String,
+    /// Whether the app sees the path prefix.
+    pub strip_prefix: StripPrefix,
+    /// The redirect URI's path below the origin, complete with the prefix where it has one.
+    pub callback_path: String,
+    /// Its identity headers.
+    pub headers: HeaderMapping,
+    /// Who may enter.
+    pub rules: AccessRules,
+    /// Origins that may open a WebSocket besides the app's own.
+    pub websocket_origins: Vec<Origin>,
+    /// Where a person ends after sign-out, instead of our own page.
+    pub logout_redirect: Option<Url>,
+}
+
+/// Whether an app sees the path prefix of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StripPrefix {
+    /// It sees the path as the browser sent it.
+    Keep,
+    /// The prefix is taken off.
+    Strip,
+}
+
+/// An operator's own name and logo on our pages.
+#[derive(Clone, Debug, Default)]
+pub struct Branding {
+    /// The organisation's name.
+    pub name: Option<String>,
+    /// A logo, as a `data:` address, so that nothing is loaded from elsewhere.
+    pub logo: Option<String>,
+}

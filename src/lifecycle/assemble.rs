@@ -1,0 +1,119 @@
+//! The one place that builds long-lived objects out of settings.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::StartError;
+use crate::foundation::clock::Clock;
+use crate::gateway::Gateway;
+use crate::gateway::apps::Protected;
+use crate::gateway::pages::Pages;
+use crate::gateway::routing::Routes;
+use crate::oidc::Provider;
+use crate::sessions::{CookieNames, Sessions};
+use crate::telemetry::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::{config, gateway, oidc, sessions};
+
+/// The providers by name.
+type Providers = HashMap<String, Arc<Provider>>;
+
+/// The providers, before any of them is asked.
+///
+/// # Errors
+/// When a provider's TLS cannot be set up.
+fn providers(settings: Vec<oidc::Settings>, clock: &Clock) -> Result<Providers, StartError> {
+    let provider = |settings: oidc::Settings| {
+        let name = settings.name.clone();
+        match Provider::new(settings, clock.clone()) {
+            Ok(provider) => Ok((name, provider)),
+            Err(source) => Err(StartError::Provider { name, source }),
+        }
+    };
+    settings.into_iter().map(provider).collect()
+}
+
+/// The apps with their providers, before anything is opened or asked.
+///
+/// # Errors
+/// When an app names a provider that there is not, which a judged configuration rules out.
+fn apps(
+    apps: Vec<gateway::App>,
+    endpoints: &str,
+    providers: &Providers,
+    sessions: &sessions::Settings,
+    metrics: &Metrics,
+) -> Result<Vec<Protected>, StartError> {
+    let protect = |(number, app): (usize, gateway::App)| {
+        let (Some(provider), Some(metrics)) = (providers.get(&app.provider), metrics.app(number)) else {
+            return Err(StartError::UnknownProvider {
+                app: app.name.clone(),
+                provider: app.provider.clone(),
+            });
+        };
+        let cookies =
+            CookieNames::for_origin(&app.origin, sessions.cookie_name.as_deref(), sessions.same_site);
+        Ok(Protected::new(number, app, endpoints, Arc::clone(provider), cookies, metrics))
+    };
+    apps.into_iter().enumerate().map(protect).collect()
+}
+
+/// The apps of a configuration without a gateway around them: nothing is opened, nobody is asked.
+///
+/// # Errors
+/// When a provider cannot be set up.
+pub fn apps_alone(settings: config::Settings, clock: &Clock) -> Result<Vec<Protected>, StartError> {
+    let config::Settings { sessions, providers: configured, gateway, .. } = settings;
+    let metrics = Metrics::new(gateway.apps.iter().map(|app| app.name.as_str().into()));
+    apps(gateway.apps, &gateway.endpoints, &providers(configured, clock)?, &sessions, &metrics)
+}
+
+/// The gateway that all workers share, and its providers.
+///
+/// # Errors
+/// When sessions cannot be kept, or a provider cannot be set up.
+pub fn gateway(
+    settings: config::Settings,
+    clock: Clock,
+    control: &Handle,
+) -> Result<(Arc<Gateway>, Vec<Arc<Provider>>), StartError> {
+    let config::Settings { sessions: kept, providers: configured, gateway: served, telemetry, .. } = settings;
+    let metrics = Metrics::new(served.apps.iter().map(|app| app.name.as_str().into()));
+    let providers = providers(configured, &clock)?;
+    let apps = apps(served.apps, &served.endpoints, &providers, &kept, &metrics)?;
+    let sessions = Sessions::open(&kept, clock.clone(), control.clone())?;
+    let gateway = Arc::new(Gateway {
+        routes: Routes::new(&apps),
+        apps,
+        sessions,
+        pages: Pages::new(served.pages),
+        trusted_proxies: served.trusted_proxies,
+        access_log: (telemetry.access == AccessLog::On).then_some(telemetry.format),
+        subject_in_logs: telemetry.subject,
+        metrics,
+        clock,
+        control: control.clone(),
+    });
+    let mut providers: Vec<Arc<Provider>> = providers.into_values().collect();
+    providers.sort_by(|one, other| one.name().cmp(other.name()));
+    watch(&gateway, &providers);
+    Ok((gateway, providers))
+}
+
+/// Starts what goes on beside requests: metadata and keys kept fresh, sessions swept, gauges shown.
+fn watch(gateway: &Arc<Gateway>, providers: &[Arc<Provider>]) {
+    for provider in providers {
+        gateway.control.spawn(Arc::clone(provider).keep_fresh());
+        let (name, shown) = (provider.name().to_owned(), Arc::clone(provider));
+        let value = move || f64::from(u8::from(shown.readiness().can_sign_in()));
+        let help = "Whether a provider's metadata and keys are known";
+        gateway.metrics.gauge("provider_ready", help, Some(("provider", name)), Box::new(value));
+    }
+    gateway.control.spawn(Arc::clone(&gateway.sessions).keep());
+    let sessions = Arc::clone(&gateway.sessions);
+    #[allow(clippy::cast_precision_loss, reason = "a gauge of a few million at most")]
+    let open = move || sessions.in_use() as f64;
+    gateway.metrics.gauge("sessions_open", "Sessions that this process has open", None, Box::new(open));
+}
