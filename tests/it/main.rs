@@ -1,3 +1,69 @@
-mod configuration;
+//! The gateway from outside: the real binary, real connections, a real provider and a provider that misbehaves.
+//!
+//! The list of modules is the table of contents; each test's name is a sentence that is true.
 
-#[test] fn t(){}
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::let_underscore_must_use,
+    reason = "nothing is exported; a test fails by panicking, reads the real clock, and tells on stderr what happened"
+)]
+
+/// What the tests run the gateway in.
+mod world;
+
+/// The test bed itself does what the tests rely on.
+mod test_bed;
+
+/// What a request without a session gets.
+mod without_a_session;
+
+/// Sign-in through the real provider, in both its shapes.
+mod signing_in;
+
+/// What a failed sign-in gets.
+mod failed_sign_in;
+
+/// Every way in which an ID token can be wrong.
+mod id_token;
+
+/// Every way in which another answer of the provider can be wrong.
+mod provider_answers;
+
+/// A provider that is down, slow, or changes its keys.
+mod provider_down;
+
+/// Claims to headers, and headers that a client forges.
+mod identity_headers;
+
+/// Who may enter.
+mod access_rules;
+
+/// How long a sign-in lasts, and what survives.
+mod sessions;
+
+/// Sign-out, here and at the provider.
+mod signing_out;
+
+/// What goes through the gateway, and what is made anew on the way.
+mod proxying;
+
+/// WebSockets through the gateway.
+mod websockets;
+
+/// The process: start, drain, limits, TLS.
+mod process;
+
+/// Behind nginx and Caddy, by the configurations in `deploy/`.
+mod behind_a_proxy;
+
+/// Chromium, Radicale and Django: a person signs in, works, and signs out.
+mod real_apps;
+
+/// The demo as a newcomer sees it.
+mod demo;

@@ -176,7 +176,7 @@ async fn a_cookie_and_a_query_of_any_bytes_never_end_the_process() {
 }
 
 /// A certificate for these names, with its roots for a browser.
-fn certificate(names: &[&str]) -> (rcgen::CertifiedKey<rcgen::KeyPair>, Arc<rustls::ClientConfig>) {
+pub fn certificate(names: &[&str]) -> (rcgen::CertifiedKey<rcgen::KeyPair>, Arc<rustls::ClientConfig>) {
     let issued =
         rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
             .unwrap();

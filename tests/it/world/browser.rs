@@ -247,6 +247,11 @@ impl Browser {
         Self { jar: Arc::new(Mutex::new(jar)), ..self.clone() }
     }
 
+    /// The same browser on another person's desk: no cookies.
+    pub fn fresh(&self) -> Self {
+        Self { jar: Arc::default(), ..self.clone() }
+    }
+
     /// Finds this name at this address.
     pub fn knows(&self, host: &str, address: IpAddr) {
         self.hosts.lock().unwrap().insert(host.into(), address);

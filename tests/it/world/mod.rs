@@ -4,10 +4,12 @@
 //! need not be guessed, and a gateway can be started again where it was.
 
 pub mod browser;
+pub mod chromium;
 pub mod engine;
 pub mod gateway;
 pub mod html;
 pub mod keys;
+pub mod program;
 pub mod rogue;
 pub mod server;
 pub mod wire;
