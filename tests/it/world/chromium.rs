@@ -42,13 +42,26 @@ impl Chromium {
         let user_data = format!("--user-data-dir={}", profile.path().join("profile").display());
         let accept = format!("--accept-lang={language}");
         let fixed = [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1000,760", &user_data, &accept,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+            "--window-size=1000,760",
+            &user_data,
+            &accept,
         ];
         let all: Vec<&str> = fixed.iter().chain(arguments).copied().collect();
         let mut capabilities = Capabilities::new();
-        capabilities.insert("goog:chromeOptions".into(), json!({"args": all, "prefs": {"intl.accept_languages": language}}));
+        capabilities.insert(
+            "goog:chromeOptions".into(),
+            json!({"args": all, "prefs": {"intl.accept_languages": language}}),
+        );
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{port}"))
@@ -80,7 +93,8 @@ impl Chromium {
 
     /// What a person reads on the page.
     pub async fn text(&self) -> String {
-        let text = self.client.execute("return document.body ? document.body.innerText : ''", Vec::new()).await;
+        let text =
+            self.client.execute("return document.body ? document.body.innerText : ''", Vec::new()).await;
         text.unwrap().as_str().unwrap_or_default().to_owned()
     }
 

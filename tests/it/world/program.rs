@@ -30,7 +30,11 @@ impl Drop for Program {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status().ok();
+        Command::new("kill")
+            .args(["-KILL", "--", &format!("-{}", child.id())])
+            .stderr(Stdio::null())
+            .status()
+            .ok();
         child.kill().ok();
         child.wait().ok();
         if std::thread::panicking() {
