@@ -20,6 +20,9 @@ mod world;
 /// The test bed itself does what the tests rely on.
 mod test_bed;
 
+/// The configuration and the commands that read it.
+mod configuration;
+
 /// What a request without a session gets.
 mod without_a_session;
 
