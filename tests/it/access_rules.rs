@@ -10,7 +10,7 @@ paths = ["/static/*", "/favicon.ico", "/api/*/public"]
 access = "public"
 
 [[apps.lms.rules]]
-paths = ["/admin/*", "/Admin"]
+paths = ["/admin/*", "/admin"]
 methods = ["GET", "POST"]
 allow = '"admins" in claims.groups && claims.email_verified'
 
@@ -46,8 +46,8 @@ async fn the_first_rule_that_fits_path_and_method_decides() {
         ("DELETE", "/admin/users", 403),
         ("PUT", "/admin/", 403),
         ("GET", "/admin", 200),
-        ("GET", "/Admin", 200),
-        ("DELETE", "/Admin", 200),
+        ("DELETE", "/admin", 200),
+        ("GET", "/Admin", 400),
         ("GET", "/strange/x", 403),
         ("GET", "/number/x", 403),
         ("GET", "/other", 200),
@@ -95,7 +95,7 @@ async fn a_star_inside_a_pattern_stays_in_its_segment() {
 }
 
 /// Paths that some app would read as one under another rule.
-const TWO_READINGS: [&str; 22] = [
+const TWO_READINGS: [&str; 21] = [
     "/static/../admin/users",
     "/static/%2e%2e/admin/users",
     "/static/.%2E/admin/users",
@@ -112,7 +112,6 @@ const TWO_READINGS: [&str; 22] = [
     "/Static/x",
     "/static;x/y",
     "/favicon.ico;a",
-    "/favicon%2eico/..",
     "/Favicon.ico",
     "//static/x",
     "/%73tatic/..%2f",

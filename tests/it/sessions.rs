@@ -253,5 +253,5 @@ async fn a_cookie_name_of_the_operators_choosing_is_used() {
     let browser = Browser::new();
     browser.visit(&gateway.url("/")).await.expect(200);
     let names: Vec<_> = browser.cookies().into_iter().map(|cookie| cookie.name).collect();
-    assert!(names.iter().any(|name| name.ends_with("school")), "{names:?}");
+    assert!(names.iter().any(|name| name.contains("school")), "{names:?}");
 }

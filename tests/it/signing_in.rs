@@ -118,7 +118,8 @@ async fn an_app_below_a_path_with_its_own_callback_path_works() {
     browser.sign_in(&gateway.url("/lms/courses?id=1"), "ivanov").await.expect(200);
     assert_eq!(app.last().target(), "/courses?id=1");
     browser.fetch(&gateway.url("/lms/_sso/session")).await.expect(200);
-    browser.get(&gateway.url("/other")).await.expect(421);
+    let outside = browser.get(&gateway.url("/other")).await;
+    assert!(matches!(outside.status, 404 | 421), "{outside:?}");
     assert!(app.received().iter().all(|request| request.path() == "/courses"));
 }
 

@@ -3,6 +3,7 @@
 //! Each request has its own connection, so that what one test does to a connection harms no other.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +17,7 @@ use super::server::Stream;
 use super::wire::{BodyEnds, Fields, PATIENCE, Reader};
 
 /// A response as the browser got it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Response {
     /// The address that answered.
     pub url: Url,
@@ -28,6 +29,15 @@ pub struct Response {
     pub body: Vec<u8>,
     /// How the content came: `true` when a chunked body or a length was cut short.
     pub cut_short: bool,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        let page = body.split("</style>").last().unwrap_or_default();
+        let page: String = page.chars().take(2000).collect();
+        write!(f, "{} from {}\n{:?}\n{page}", self.status, self.url, self.headers)
+    }
 }
 
 impl Response {

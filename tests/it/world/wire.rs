@@ -11,8 +11,15 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The header fields of a message, as they were sent and in their order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Fields(pub Vec<(String, Vec<u8>)>);
+
+impl std::fmt::Debug for Fields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts = self.0.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)));
+        f.debug_map().entries(texts).finish()
+    }
+}
 
 impl Fields {
     /// The value of the only field of this name; `None` when there is none. Two of them are a test's failure.
