@@ -36,6 +36,9 @@ pub(super) struct Shared {
 /// How long accepting rests when the process has no file descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// After a drain began, how long the listeners stay open for connections that are on their way.
+const LAST_CALL: Duration = Duration::from_millis(20);
+
 /// The most that is held in memory of an answer that its client does not take.
 const BUFFER: usize = 64 * 1024;
 
@@ -202,7 +205,8 @@ where
             Err(_) => tokio::time::sleep(EXHAUSTED_PAUSE).await,
         }
     }
-    // The kernel has completed handshakes that would be cut off by closing the listener now.
+    // The kernel has completed handshakes, or is about to, that closing the listener now would cut off.
+    tokio::time::sleep(LAST_CALL).await;
     let Ok(listener) = listener.into_std() else { return };
     while let Ok((stream, peer)) = listener.accept() {
         let Ok(slot) = Arc::clone(&floor.shared.slots).try_acquire_owned() else { return };
