@@ -19,30 +19,6 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("X-Auth-Phone-Number", "phone_number"),
 ];
 
-/// Headers that say how a request is framed, routed or forwarded: the gateway's own business.
-const OWN_HEADERS: [&str; 20] = [
-    "Connection",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Type",
-    "Cookie",
-    "Expect",
-    "Forwarded",
-    "Host",
-    "Keep-Alive",
-    "Proxy-Authorization",
-    "Proxy-Connection",
-    "Set-Cookie",
-    "TE",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Port",
-    "X-Forwarded-Proto",
-];
-
 const ENCODINGS: [(&str, Encoding); 8] = [
     ("utf8", Encoding::Utf8),
     ("latin1", Encoding::Latin1),
@@ -70,17 +46,11 @@ impl Judge<'_> {
         let mut compiled = Vec::new();
         for (number, (path, name, header)) in entries.iter().enumerate() {
             let twin = entries.iter().take(number).find(|(_, other, _)| same_name(other, name));
-            let own = OWN_HEADERS.iter().find(|own| same_name(own, name));
             if let Some((_, twin, _)) = twin {
                 // SECURITY: of two names that an app reads as one, it may take the wrong one.
                 let finding = Finding::invalid(format!("can be read as {twin} by an app"));
                 let mend = "give them names that differ in letters or digits";
                 compiled.push(self.refuse(path, finding.found(name.to_string()).mend(mend)));
-            } else if let Some(own) = own {
-                // SECURITY: a claim must not frame or route a request.
-                let finding =
-                    Finding::invalid(format!("would stand for {own}, which the gateway sets itself"));
-                compiled.push(self.refuse(path, finding.mend("give it another name")));
             } else {
                 compiled.push(self.header(path, name, header));
             }
@@ -95,7 +65,6 @@ impl Judge<'_> {
                 let (key, source) = self.source(at, table)?;
                 let encoding = table.encode.as_deref();
                 let encoding = self.choice(&at.key("encode"), encoding, Encoding::Utf8, &ENCODINGS);
-                let fits = self.additions(at, table, &source);
                 let (join, default, required) = (table.join.clone(), table.default.clone(), table.required);
                 let spec = HeaderSpec {
                     name: name.to_owned(),
@@ -105,7 +74,6 @@ impl Judge<'_> {
                     default,
                     required,
                 };
-                fits?;
                 self.compile(at, &at.key(key), spec)
             }
         }
@@ -126,7 +94,7 @@ impl Judge<'_> {
         ];
         let mut given: Vec<_> =
             sources.into_iter().filter_map(|(key, source)| Some((key, source?))).collect();
-        if given.len() == 1 && (table.token.is_none() || token.is_some()) {
+        if given.len() == 1 {
             return given.pop();
         }
         if !self.report.is_blamed(at) {
@@ -138,37 +106,16 @@ impl Judge<'_> {
         None
     }
 
-    /// Whether what is said besides the source has a meaning for it.
-    fn additions(&mut self, at: &KeyPath, table: &HeaderTable, source: &Source) -> Option<()> {
-        let constant = matches!(source, Source::Constant(_));
-        let token = matches!(source, Source::Token(_));
-        let joinable = matches!(source, Source::Claim(_) | Source::Expression(_));
-        let additions = [
-            ("join", table.join.is_some() && !joinable, "only an array from claim or expr can be joined"),
-            ("encode", table.encode.is_some() && token, "a token is sent as it is"),
-            ("default", table.default.is_some() && (constant || token), "only a claim can be absent"),
-            ("default", table.default.is_some() && table.required, "what is required has no default"),
-            ("required", table.required && constant, "a constant is never absent"),
-        ];
-        let mut fits = Some(());
-        for (key, wrong, why) in additions {
-            if wrong {
-                let finding = Finding::invalid(format!("has no meaning here: {why}")).mend("take it out");
-                fits = self.refuse(&at.key(key), finding);
-            }
-        }
-        fits
-    }
-
-    fn compile(&mut self, at: &KeyPath, source: &KeyPath, spec: HeaderSpec) -> Option<IdentityHeader> {
-        // A wrong name is the key's, everything else its source's.
-        let named = http::HeaderName::try_from(spec.name.as_str()).is_ok();
-        IdentityHeader::compile(spec)
-            .map_err(|error| {
-                let path = if named { source } else { at };
-                self.report.add(path, Finding::invalid(format!("can't be used: {error}")));
-            })
-            .ok()
+    fn compile(&mut self, at: &KeyPath, source: &KeyPath, described: HeaderSpec) -> Option<IdentityHeader> {
+        let name = described.name.clone();
+        let error = match IdentityHeader::compile(described) {
+            Ok(header) => return Some(header),
+            Err(error) => error,
+        };
+        // With any source, a wrong name stays wrong: then it is to blame.
+        let plain = spec(&name, Source::Claim("sub".to_owned()));
+        let path = if IdentityHeader::compile(plain).is_ok() { source } else { at };
+        self.refuse(path, Finding::invalid(format!("can't be used: {error}")))
     }
 }
 

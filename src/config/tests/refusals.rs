@@ -234,7 +234,7 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
         "apps.lms.headers.x_user_id",
         "X-User-Id",
     ),
-    ("", "headers = { content_length = \"sub\" }", "", "apps.lms.headers.content_length", "sets itself"),
+    ("", "headers = { content_length = \"sub\" }", "", "apps.lms.headers.content_length", "can't be used"),
     ("", "headers = { \"X Bad\" = \"sub\" }", "", "apps.lms.headers.\"X Bad\"", "can't be used"),
     ("", "headers = { X-A = {} }", "", "apps.lms.headers.X-A", "needs one source"),
     (
@@ -262,8 +262,8 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
         "",
         "headers = { X-A = { value = \"a\", join = \",\" } }",
         "",
-        "apps.lms.headers.X-A.join",
-        "no meaning here",
+        "apps.lms.headers.X-A.value",
+        "join has no meaning",
     ),
     (
         "",
