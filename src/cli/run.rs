@@ -19,15 +19,12 @@ impl Run {
             Ok(settings) => settings,
             Err(exit) => return exit,
         };
-        let running = match Running::start(settings, Clock::system()) {
+        let mut running = match Running::start(settings, Clock::system()) {
             Ok(running) => running,
             Err(error) => return complain(format_args!("vestibule can't start: {error}"), Exit::Failed),
         };
-        let waited = running.wait_for_signal();
+        running.wait_for_signal();
         running.stop();
-        match waited {
-            Ok(()) => Exit::Well,
-            Err(error) => complain(error, Exit::Failed),
-        }
+        Exit::Well
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::endpoints::Endpoint;
 use super::failure::Failure;
 use super::{App, StripPrefix};
 use crate::identity::access::Fit;
@@ -123,5 +122,43 @@ impl Protected {
     /// The path of the app's front page.
     pub fn front_page(&self) -> String {
         format!("{}/", self.settings.prefix)
+    }
+}
+
+/// One of our endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Starts a login.
+    SignIn,
+    /// Takes the authorization response.
+    Callback,
+    /// Ends the session, here and at the provider.
+    SignOut,
+    /// Where a sign-out lands.
+    SignedOut,
+    /// The caller's own session as JSON.
+    Session,
+    /// The decision for another proxy.
+    Verify,
+}
+
+const NAMES: [(Endpoint, &str); 6] = [
+    (Endpoint::SignIn, "sign-in"),
+    (Endpoint::Callback, "callback"),
+    (Endpoint::SignOut, "sign-out"),
+    (Endpoint::SignedOut, "signed-out"),
+    (Endpoint::Session, "session"),
+    (Endpoint::Verify, "verify"),
+];
+
+impl Endpoint {
+    /// The endpoint of that name below the prefix.
+    pub fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(_, known)| *known == name).map(|(endpoint, _)| *endpoint)
+    }
+
+    /// Its name below the prefix.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(endpoint, _)| *endpoint == self).map_or("", |(_, name)| name)
     }
 }

@@ -7,9 +7,8 @@ use http::header::{ALLOW, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use thiserror::Error;
 
-use super::apps::Protected;
+use super::apps::{Endpoint, Protected};
 use super::authorization::Denial;
-use super::endpoints::Endpoint;
 use super::explanation;
 use super::negotiation::{Form, Intent};
 use super::pages::{self, FailureKind, Language, NotAllowed, Page, Pages, SignInCause};
@@ -96,8 +95,10 @@ pub struct Audience<'a> {
     pub headers: &'a HeaderMap,
     /// What sent it.
     pub intent: Intent,
-    /// The path and query that a person may try again.
+    /// The path and query that were asked for.
     pub target: Option<&'a str>,
+    /// Where a sign-in that failed begins anew.
+    pub retry: Option<&'a str>,
 }
 
 impl Failure {
@@ -147,13 +148,13 @@ impl Failure {
         }
         let form = Form::of(audience.intent, audience.headers);
         let retry = match self {
-            Self::Login(_) | Self::SignIn(_) => audience.app.map(Protected::front_page),
-            Self::Store(_) | Self::Upstream(_) => audience.target.map(str::to_owned),
+            Self::Login(_) | Self::SignIn(_) => audience.retry.or(Some(&sign_in)),
+            Self::Store(_) | Self::Upstream(_) => audience.target,
             _ => None,
         };
         let sign_out = audience.app.map(|app| app.path_of(Endpoint::SignOut)).unwrap_or_default();
         let own = if matches!(self, Self::NothingSent) { &sign_in } else { &sign_out };
-        let mut response = pages.answer(&self.page(reference, retry.as_deref(), own), form, language);
+        let mut response = pages.answer(&self.page(reference, retry, own), form, language);
         if let Self::Method { allowed } = self {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }

@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
+use super::answer::own;
 use super::apps::Protected;
 use super::authentication::{self, Person};
 use super::authorization::{Admission, Decision as Permission, decide};
@@ -19,8 +20,8 @@ use super::failure::Failure;
 use super::forwarding::check_origin;
 use super::negotiation::Intent;
 use super::request::{Facts, folded_authority};
-use super::response::{Trail, own};
 use super::routing::fit;
+use super::trail::Trail;
 use super::visitor::{Trust, Visitor};
 use super::{Worker, login};
 use crate::foundation::body::Body;
@@ -106,8 +107,7 @@ pub async fn answer(
             let navigates = intent == Intent::Navigation;
             let reads = matches!(*facts.method, Method::GET | Method::HEAD);
             if described.redirects == Redirects::Ours && navigates && reads {
-                return login::begin(worker, app, &facts, facts.target().into_owned(), &mut trail.cookies)
-                    .await;
+                return login::begin(worker, app, &facts, facts.target().into_owned(), trail).await;
             }
             Err(Failure::SignInNeeded)
         }

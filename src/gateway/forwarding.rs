@@ -22,8 +22,8 @@ use crate::foundation::body::Body;
 use crate::upstream::upgrade::{self, Switch};
 use crate::upstream::{ForwardedHeaders, headers};
 
-/// How often an open WebSocket looks whether its session has come to its end by time.
-const SESSION_CHECK: Duration = Duration::from_secs(15);
+/// How often an open WebSocket looks whether its session was idle for too long.
+const SESSION_CHECK: Duration = Duration::from_secs(5);
 
 /// Sends an admitted request to the app.
 ///
@@ -88,10 +88,15 @@ async fn open_websocket(
 /// Resolves when a WebSocket's session is over, ended or run out; never for nobody's.
 async fn session_end(worker: Rc<Worker>, person: Option<Person>) {
     let Some(person) = person else { return std::future::pending().await };
-    while person.live.is_alive(worker.gateway.clock.now()) {
+    loop {
+        let now = worker.gateway.clock.now();
+        if !person.live.is_alive(now) {
+            return;
+        }
+        let rest = person.live.data().expires_at.since(now).min(SESSION_CHECK);
         tokio::select! {
             () = person.live.ended() => return,
-            () = tokio::time::sleep(SESSION_CHECK) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }

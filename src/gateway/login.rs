@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use http::header::HeaderValue;
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::Worker;
-use super::apps::Protected;
-use super::endpoints::Endpoint;
+use super::answer::redirect;
+use super::apps::{Endpoint, Protected};
 use super::failure::Failure;
 use super::request::Facts;
-use super::response::redirect;
+use super::trail::Trail;
 use crate::foundation::body::Body;
 use crate::oidc::{LoginRequest, OidcError, PendingLogin};
 
@@ -26,7 +25,7 @@ pub struct Login {
     pub pending: PendingLogin,
 }
 
-/// Sends a browser to the app's provider. The login's cookie is added to `cookies`.
+/// Sends a browser to the app's provider. The answer sets the login's cookie.
 ///
 /// # Errors
 /// When nothing is known of the provider yet and it cannot be reached now either.
@@ -35,8 +34,9 @@ pub async fn begin(
     app: &Protected,
     facts: &Facts<'_>,
     return_to: String,
-    cookies: &mut Vec<HeaderValue>,
+    trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
+    trail.retry = Some(again(app, &return_to));
     let redirect_uri =
         app.url_of(Endpoint::Callback).ok_or(Failure::Internal("the callback is no address"))?;
     let begin = || app.provider.begin(LoginRequest::new(redirect_uri.clone()));
@@ -61,6 +61,13 @@ pub async fn begin(
         login.return_to = app.front_page();
         logins.begin(&app.cookies, facts.headers, &state, &login)
     });
-    cookies.extend(carried.map_err(|_| Failure::Internal("a login does not fit into a cookie"))?);
+    trail.cookies.extend(carried.map_err(|_| Failure::Internal("a login does not fit into a cookie"))?);
     redirect(StatusCode::FOUND, address.as_str())
+}
+
+/// Where a login that wants to end at `return_to` is begun.
+pub fn again(app: &Protected, return_to: &str) -> String {
+    let query: String =
+        form_urlencoded::Serializer::new(String::new()).append_pair("return_to", return_to).finish();
+    format!("{}?{query}", app.path_of(Endpoint::SignIn))
 }

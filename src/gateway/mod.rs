@@ -12,6 +12,7 @@
 //! | [`forwarding`], [`forward_auth`], [`endpoints`] | the app's answer, a verdict, or our own page | 502, 504 |
 //! | [`response`] | log line and metrics | nothing |
 
+pub mod answer;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
@@ -30,13 +31,13 @@ pub mod response;
 pub mod return_to;
 pub mod routing;
 mod settings;
+pub mod trail;
 pub mod visitor;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -51,8 +52,8 @@ use self::failure::{Audience, Failure};
 use self::negotiation::{Intent, Unsigned};
 use self::pages::Pages;
 use self::request::{Facts, Wishes};
-use self::response::Trail;
 use self::routing::{Route, Routes};
+use self::trail::Trail;
 use self::visitor::Visitor;
 use crate::foundation::body::Body;
 use crate::foundation::clock::Clock;
@@ -106,10 +107,10 @@ impl Worker {
 
     /// The path of one request.
     pub async fn serve(self: &Rc<Self>, request: Request<Incoming>, visitor: &Visitor) -> Response<Body> {
-        let mut trail = Trail { record: self.record(&request, visitor), cookies: Vec::new() };
+        let mut trail = Trail { record: self.record(&request, visitor), cookies: Vec::new(), retry: None };
         let wishes = Wishes::of(request.headers());
         let answer = self.walk(request, visitor, &mut trail).await;
-        let answer = answer.unwrap_or_else(|failure| self.fail(&failure, wishes, &mut trail.record));
+        let answer = answer.unwrap_or_else(|failure| self.fail(&failure, wishes, &mut trail));
         response::finish(answer, trail)
     }
 
@@ -145,7 +146,7 @@ impl Worker {
             }
             Permission::SignIn => {
                 trail.record.decision = Decision::SignIn;
-                self.sign_in(app, &facts, &mut trail.cookies).await
+                self.sign_in(app, &facts, trail).await
             }
             Permission::Deny(denial) => {
                 let person = person.as_ref().and_then(Person::display_name);
@@ -159,16 +160,17 @@ impl Worker {
         &self,
         app: &Protected,
         facts: &Facts<'_>,
-        cookies: &mut Vec<HeaderValue>,
+        trail: &mut Trail,
     ) -> Result<Response<Body>, Failure> {
         match Unsigned::of(facts.method, facts.intent()) {
-            Unsigned::SignIn => login::begin(self, app, facts, facts.target().into_owned(), cookies).await,
+            Unsigned::SignIn => login::begin(self, app, facts, facts.target().into_owned(), trail).await,
             Unsigned::Refuse => Err(Failure::SignInNeeded),
             Unsigned::SayNothingWasSent => Err(Failure::NothingSent),
         }
     }
 
-    fn fail(&self, failure: &Failure, wishes: Wishes, record: &mut Record) -> Response<Body> {
+    fn fail(&self, failure: &Failure, wishes: Wishes, trail: &mut Trail) -> Response<Body> {
+        let record = &mut trail.record;
         let reference = random::reference();
         record.decision = failure.decision();
         let (code, status) = (failure.code(), failure.status().as_u16());
@@ -195,7 +197,7 @@ impl Worker {
         let answer = failure.answer(
             &self.gateway.pages,
             &reference,
-            Audience { app, headers: &headers, intent, target },
+            Audience { app, headers: &headers, intent, target, retry: trail.retry.as_deref() },
         );
         record.reference = Some(reference);
         answer

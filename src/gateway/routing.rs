@@ -7,8 +7,7 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use super::apps::Protected;
-use super::endpoints::Endpoint;
+use super::apps::{Endpoint, Protected};
 use super::failure::Failure;
 use super::request::Facts;
 use crate::identity::access::Fit;

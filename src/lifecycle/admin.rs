@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use super::StartError;
 use crate::gateway::Gateway;
 use crate::oidc::Provider;
+use crate::server::Drain;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -41,12 +42,13 @@ pub fn serve(
     listener: TcpListener,
     gateway: &Arc<Gateway>,
     providers: Vec<Arc<Provider>>,
+    drain: Drain,
     control: &Handle,
 ) -> Result<SocketAddr, StartError> {
     let _entered = control.enter();
     let address = listener.local_addr().map_err(StartError::Thread)?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Thread)?;
-    let state = Arc::new(State { gateway: Arc::clone(gateway), providers });
+    let state = Arc::new(State { gateway: Arc::clone(gateway), providers, drain });
     control.spawn(async move {
         loop {
             match listener.accept().await {
@@ -62,6 +64,7 @@ pub fn serve(
 struct State {
     gateway: Arc<Gateway>,
     providers: Vec<Arc<Provider>>,
+    drain: Drain,
 }
 
 async fn connection(stream: TokioIo<tokio::net::TcpStream>, state: Arc<State>) {
@@ -95,7 +98,7 @@ async fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Byt
     }
 }
 
-/// Ready: configuration and session store. A provider that is down is told, and makes the gateway no less
+/// Ready: the session store can be used, and the process is not about to end. A provider that is down is told, and makes the gateway no less
 /// ready: people who are signed in, public paths and apps of other providers are served.
 async fn ready(state: &State) -> Response<Full<Bytes>> {
     let store = state.gateway.sessions.count().await;
@@ -104,9 +107,11 @@ async fn ready(state: &State) -> Response<Full<Bytes>> {
         .iter()
         .map(|provider| (provider.name().to_owned(), json!(provider.readiness().to_string())))
         .collect();
-    let status = if store.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let ready = store.is_ok() && !state.drain.has_begun();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told = json!({
-        "ready": store.is_ok(),
+        "ready": ready,
+        "draining": state.drain.has_begun(),
         "sessions": store.err().map_or_else(|| "ok".to_owned(), |error| error.to_string()),
         "providers": providers,
     });

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 use thiserror::Error;
 use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config;
 use crate::foundation::clock::Clock;
@@ -75,9 +76,23 @@ pub enum StartError {
     Trust(#[from] TrustError),
 }
 
+/// The signals that end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen(control: &Runtime) -> io::Result<Self> {
+        let _entered = control.enter();
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
 /// A gateway that serves.
 pub struct Running {
     control: Runtime,
+    signals: Signals,
     gateway: Arc<Gateway>,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
@@ -100,12 +115,14 @@ impl Running {
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
+        // Before anything is served: from the first request on a signal must drain, not kill.
+        let signals = Signals::listen(&control).map_err(StartError::Thread)?;
         let bound = server::bind(&settings.server)?;
         let admin = settings.admin.map(admin::bind).transpose()?;
         let drain = Drain::new();
         let (gateway, providers) = assemble::gateway(settings, clock, control.handle())?;
         let addresses = bound.local_addrs().to_vec();
-        let serve = |listener| admin::serve(listener, &gateway, providers, control.handle());
+        let serve = |listener| admin::serve(listener, &gateway, providers, drain.clone(), control.handle());
         let admin = admin.map(serve).transpose()?;
         let workers = workers::start(bound, &gateway, &drain)?;
         for address in &addresses {
@@ -114,7 +131,7 @@ impl Running {
         if let Some(address) = admin {
             tracing::info!(%address, "admin listening");
         }
-        Ok(Self { control, gateway, drain, workers, addresses, admin })
+        Ok(Self { control, signals, gateway, drain, workers, addresses, admin })
     }
 
     /// The public addresses that are served.
@@ -133,20 +150,14 @@ impl Running {
     }
 
     /// Waits until the process is asked to end (SIGTERM, SIGINT).
-    ///
-    /// # Errors
-    /// When the system takes no signal handler.
-    pub fn wait_for_signal(&self) -> io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
+    pub fn wait_for_signal(&mut self) {
+        let Signals { terminate, interrupt } = &mut self.signals;
         self.control.block_on(async {
-            let (mut terminate, mut interrupt) =
-                (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             tokio::select! {
                 _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
                 _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
             }
-            Ok(())
-        })
+        });
     }
 
     /// Stops: takes no new connections, lets requests in flight finish within the grace time, and writes down

@@ -120,8 +120,9 @@ async fn an_id_token_whose_signature_does_not_hold_is_refused() {
     let stranger = Arc::new(SigningKey::new("first", "ES256"));
     let unknown = Arc::new(SigningKey::new("never seen", "ES256"));
     let public = rogue.key().public_der();
-    let header =
-        |name: &'static str, value: Value| move |draft: &mut Draft| drop(draft.header.insert(name.into(), value.clone()));
+    let header = |name: &'static str, value: Value| {
+        move |draft: &mut Draft| drop(draft.header.insert(name.into(), value.clone()))
+    };
     let hashed = |secret: Vec<u8>| {
         move |draft: &mut Draft| {
             draft.header["alg"] = json!("HS256");

@@ -67,8 +67,8 @@ impl Judge<'_> {
 
     fn times(&mut self, at: &KeyPath, raw: &Session) -> Option<(Duration, Duration)> {
         let (idle_text, life_text) = (raw.idle_timeout.as_deref(), raw.lifetime.as_deref());
-        let lifetime = self.duration(&at.key("lifetime"), life_text, 24 * HOUR, MINUTE..=LONGEST);
-        let idle = self.duration(&at.key("idle_timeout"), idle_text, 8 * HOUR, MINUTE..=LONGEST);
+        let lifetime = self.duration(&at.key("lifetime"), life_text, 24 * HOUR, SECOND..=LONGEST);
+        let idle = self.duration(&at.key("idle_timeout"), idle_text, 8 * HOUR, SECOND..=LONGEST);
         let (mut idle, lifetime) = (idle?, lifetime?);
         if idle > lifetime {
             if idle_text.is_some() {

@@ -8,13 +8,14 @@ use http::{Method, Response, StatusCode};
 use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
 use crate::gateway::Worker;
+use crate::gateway::answer::redirect;
 use crate::gateway::apps::Protected;
 use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
-use crate::gateway::login::Login;
+use crate::gateway::login::{Login, again};
 use crate::gateway::pages::SignInCause;
 use crate::gateway::request::Facts;
-use crate::gateway::response::{Trail, redirect};
+use crate::gateway::trail::Trail;
 use crate::oidc::{AuthorizationResponse, SignIn};
 use crate::sessions::{LoginError, SessionData, Sessions};
 use crate::telemetry::SubjectInLogs;
@@ -58,6 +59,7 @@ async fn end_login(
         Err(error) => return Err(Failure::Login(cause(error, facts))),
     };
     trail.cookies.extend(gateway.sessions.logins().delete(&app.cookies, facts.headers, &state));
+    trail.retry = Some(again(app, &login.return_to));
     // SECURITY: a login is for the app and the provider that it was begun with (mix-up).
     if login.app != app.settings.name || login.pending.provider() != app.settings.provider {
         return Err(Failure::Login(SignInCause::NotBegunHere));

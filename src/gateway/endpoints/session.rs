@@ -6,11 +6,11 @@ use serde_json::json;
 
 use crate::foundation::body::Body;
 use crate::gateway::Worker;
+use crate::gateway::answer::own;
 use crate::gateway::apps::Protected;
 use crate::gateway::authentication;
 use crate::gateway::failure::Failure;
 use crate::gateway::request::Facts;
-use crate::gateway::response::own;
 
 /// Who the caller is: `sub`, `claims`, `provider`, and when the session began and will end at the latest, in
 /// seconds since the epoch.

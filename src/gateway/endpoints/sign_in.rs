@@ -1,6 +1,5 @@
 //! `GET E/sign-in?return_to=/path`: starts a login from a link in an app.
 
-use http::header::HeaderValue;
 use http::{Method, Response};
 
 use crate::foundation::body::Body;
@@ -9,6 +8,7 @@ use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
 use crate::gateway::query;
 use crate::gateway::request::Facts;
+use crate::gateway::trail::Trail;
 use crate::gateway::{login, return_to};
 
 /// Starts a login; a person who is signed in signs in again, perhaps as another.
@@ -19,7 +19,7 @@ pub async fn answer(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
-    cookies: &mut Vec<HeaderValue>,
+    trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     if !matches!(*facts.method, Method::GET | Method::HEAD) {
         return Err(Failure::Method { allowed: "GET, HEAD" });
@@ -31,5 +31,5 @@ pub async fn answer(
     let wanted = query::value(facts.query, "return_to");
     let back =
         wanted.and_then(|wanted| return_to::on_origin(app, &wanted)).unwrap_or_else(|| app.front_page());
-    login::begin(worker, app, facts, back, cookies).await
+    login::begin(worker, app, facts, back, trail).await
 }

@@ -21,6 +21,7 @@ pub use language::Language;
 pub use page::{
     AtProvider, FailureKind, NotAllowed, Page, Provider, RETURN_TO_FIELD, SignInCause, TICKET_FIELD,
 };
+pub(super) use policy::complete;
 
 use self::page::Action;
 use self::policy::Policies;

@@ -77,7 +77,7 @@ impl Policies {
 }
 
 /// Gives an answer of our own its status and the headers that all of them have.
-pub(super) fn complete(response: &mut Response<Body>, status: StatusCode) {
+pub(in crate::gateway) fn complete(response: &mut Response<Body>, status: StatusCode) {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -72,7 +72,7 @@ pub enum Malformed {
 
 impl CookieNames {
     /// The names on one origin. Cookies ignore ports, so a port that is not the scheme's own is part of the
-    /// name; `configured` takes the place of the default name.
+    /// default name; `configured` takes its place as it is.
     pub fn for_origin(origin: &Origin, configured: Option<&str>, same_site: SameSite) -> Self {
         let secure = origin.scheme() == Scheme::Https;
         let base = match configured {
@@ -82,8 +82,8 @@ impl CookieNames {
             None => STEM.to_owned(),
         };
         let port = origin.port();
-        let session =
-            if port == origin.scheme().default_port() { base.clone() } else { format!("{base}-{port}") };
+        let plain = configured.is_some() || port == origin.scheme().default_port();
+        let session = if plain { base.clone() } else { format!("{base}-{port}") };
         let stem = header::without_prefix(base.as_bytes());
         // A browser drops `SameSite=None` without `Secure`.
         let same_site = if secure || same_site != SameSite::None { same_site } else { SameSite::Lax };

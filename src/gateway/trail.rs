@@ -1,0 +1,16 @@
+//! What a request gathers on its way for the last step, which every path reaches.
+
+use http::header::HeaderValue;
+
+use crate::telemetry::access::Record;
+
+/// What a request leaves behind on its way: its line in the log, and the cookies that its answer sets.
+#[derive(Debug)]
+pub struct Trail {
+    /// What is known of the request so far.
+    pub record: Record,
+    /// `Set-Cookie` values for the answer, whichever it is.
+    pub cookies: Vec<HeaderValue>,
+    /// Where a sign-in that fails from here on begins anew.
+    pub retry: Option<String>,
+}
