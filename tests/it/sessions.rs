@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::sleep;
 
-use crate::world::{Ask, Browser, Gateway, Rogue, Server, World};
+use crate::world::{Ask, Browser, Gateway, Inside, Rogue, Server, World};
 
 const STORES: [&str; 3] = ["file", "memory", "cookie"];
 
@@ -93,35 +92,70 @@ async fn a_login_that_was_begun_before_a_restart_can_be_finished_after_it() {
     drop(gateway);
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn with_clock(store: &str) -> (Inside, Rogue, Server) {
+    Inside::with_rogue(&format!(
+        "[session]\nstore = \"{store}\"\nidle_timeout = \"8h\"\nlifetime = \"24h\"\n"
+    ))
+    .await
+}
+
 #[tokio::test]
 async fn a_session_that_nobody_uses_is_over_and_one_in_use_goes_on() {
     for store in STORES {
-        let (gateway, _rogue, _app) =
-            with_session(&format!("store = \"{store}\"\nidle_timeout = \"3s\"\nlifetime = \"1h\"")).await;
+        let (gateway, _rogue, _app) = with_clock(store).await;
         let (used, left) = (Browser::new(), Browser::new());
         used.visit(&gateway.url("/")).await.expect(200);
         left.visit(&gateway.url("/")).await.expect(200);
-        for _ in 0..5 {
-            sleep(Duration::from_millis(1000)).await;
-            used.fetch(&gateway.url("/")).await.expect(200);
+        for _ in 0..2 {
+            gateway.later(HOUR * 7);
+            assert_eq!(used.fetch(&gateway.url("/")).await.status, 200, "{store}");
         }
-        left.fetch(&gateway.url("/")).await.expect(401);
-        used.fetch(&gateway.url("/")).await.expect(200);
+        assert_eq!(left.fetch(&gateway.url("/")).await.status, 401, "{store}");
+        assert_eq!(used.fetch(&gateway.url("/")).await.status, 200, "{store}");
+        gateway.later(HOUR * 8 + Duration::from_secs(1));
+        assert_eq!(used.fetch(&gateway.url("/")).await.status, 401, "{store}");
     }
 }
 
 #[tokio::test]
 async fn a_session_is_over_at_the_end_of_its_lifetime_however_it_was_used() {
     for store in STORES {
-        let (gateway, _rogue, _app) = with_session(&format!("store = \"{store}\"\nlifetime = \"3s\"")).await;
+        let (gateway, _rogue, _app) = with_clock(store).await;
         let browser = Browser::new();
         browser.visit(&gateway.url("/")).await.expect(200);
-        for _ in 0..4 {
-            sleep(Duration::from_millis(1000)).await;
-            browser.fetch(&gateway.url("/")).await;
+        for _ in 0..3 {
+            gateway.later(HOUR * 7);
+            assert_eq!(browser.fetch(&gateway.url("/")).await.status, 200, "{store}");
         }
-        browser.fetch(&gateway.url("/")).await.expect(401);
+        gateway.later(HOUR * 3 - Duration::from_secs(1));
+        assert_eq!(browser.fetch(&gateway.url("/")).await.status, 200, "{store}");
+        gateway.later(Duration::from_secs(1));
+        assert_eq!(browser.fetch(&gateway.url("/")).await.status, 401, "{store}");
     }
+}
+
+#[tokio::test]
+async fn a_login_that_was_begun_and_forgotten_is_over_after_a_while() {
+    let (gateway, _rogue, _app) = with_clock("memory").await;
+    let browser = Browser::new();
+    let login = browser.get(&gateway.url("/wanted")).await.expect(302);
+    let back = browser.get(login.location().as_str()).await.expect(302);
+    gateway.later(HOUR * 24);
+    browser.get(back.location().as_str()).await.expect(400);
+}
+
+#[tokio::test]
+async fn a_scripts_own_session_says_when_it_ends() {
+    let (gateway, _rogue, _app) = with_clock("memory").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let before = browser.fetch(&gateway.url("/_sso/session")).await.json();
+    gateway.later(HOUR);
+    let after = browser.fetch(&gateway.url("/_sso/session")).await.json();
+    assert_eq!(before["signed_in_at"], after["signed_in_at"]);
+    assert_eq!(before["expires_at"], after["expires_at"], "use does not move the end of its lifetime");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use url::Url;
 
 use crate::world::wire::{Head, PATIENCE, Reader};
-use crate::world::{Answer, Ask, Browser, Gateway, Rogue, Server, World};
+use crate::world::{Answer, Ask, Browser, Gateway, Inside, Rogue, Server, World};
 
 type Half<T> = T;
 
@@ -19,13 +19,13 @@ struct Socket {
 
 impl Socket {
     /// Shakes hands with this origin; the answer is in `head`.
-    async fn open(browser: &Browser, gateway: &Gateway, origin: Option<&str>) -> Self {
-        let url = Url::parse(&gateway.url("/live?room=7")).unwrap();
+    async fn open(browser: &Browser, world: &World, origin: Option<&str>) -> Self {
+        let url = Url::parse(&format!("{}/live?room=7", world.origin())).unwrap();
         let (reader, mut writer) = tokio::io::split(browser.connect(&url).await);
         let mut request = format!(
             "GET /live?room=7 HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-Fetch-Mode: websocket\r\n",
-            gateway.address()
+            world.address()
         );
         if let Some(origin) = origin {
             request.push_str(&format!("Origin: {origin}\r\n"));
@@ -77,7 +77,7 @@ async fn signed_in(lines: &str) -> (Gateway, Rogue, Server, Browser) {
 #[tokio::test]
 async fn a_websocket_of_the_apps_own_page_opens_and_carries_messages_both_ways() {
     let (gateway, _rogue, app, browser) = signed_in("").await;
-    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
     assert_eq!(socket.status(), "101", "{:?}", socket.head);
     assert_eq!(
         socket.head.fields.get("sec-websocket-accept").as_deref(),
@@ -106,11 +106,11 @@ async fn another_origin_is_refused_unless_the_app_lists_it() {
         "https://talk.school.example.evil.example",
         "",
     ] {
-        let socket = Socket::open(&browser, &gateway, Some(origin)).await;
+        let socket = Socket::open(&browser, &gateway.world, Some(origin)).await;
         assert_eq!(socket.status(), "403", "{origin}");
     }
     assert!(app.received().is_empty());
-    let socket = Socket::open(&browser, &gateway, Some("https://talk.school.example")).await;
+    let socket = Socket::open(&browser, &gateway.world, Some("https://talk.school.example")).await;
     assert_eq!(socket.status(), "101");
 }
 
@@ -120,7 +120,7 @@ async fn a_websocket_is_closed_when_its_session_ends_anywhere() {
     let origin = gateway.world.origin();
     let mut sockets = Vec::new();
     for _ in 0..4 {
-        let mut socket = Socket::open(&browser, &gateway, Some(&origin)).await;
+        let mut socket = Socket::open(&browser, &gateway.world, Some(&origin)).await;
         socket.echo("before").await;
         sockets.push(socket);
     }
@@ -133,9 +133,14 @@ async fn a_websocket_is_closed_when_its_session_ends_anywhere() {
 
 #[tokio::test]
 async fn a_websocket_is_closed_when_its_sessions_time_is_over() {
-    let (gateway, _rogue, _app, browser) = signed_in("[session]\nlifetime = \"3s\"\n").await;
-    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    let (gateway, _rogue, app) =
+        Inside::with_rogue("[session]\nidle_timeout = \"1m\"\nlifetime = \"1h\"\n").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    app.answer(|_| Answer::WebSocketEcho);
+    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
     socket.echo("before").await;
+    gateway.later(Duration::from_secs(3600));
     socket.end().await;
     browser.fetch(&gateway.url("/")).await.expect(401);
 }
@@ -144,7 +149,7 @@ async fn a_websocket_is_closed_when_its_sessions_time_is_over() {
 async fn an_app_that_refuses_the_handshake_is_heard() {
     let (gateway, _rogue, app, browser) = signed_in("").await;
     app.answer(|_| Answer::of(426, "text/plain", "version 8 only").with("Sec-WebSocket-Version", "8"));
-    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
     assert_eq!(socket.status(), "426");
     assert_eq!(socket.reader.exactly(14).await, b"version 8 only");
 }
@@ -156,7 +161,7 @@ async fn an_app_that_closes_ends_the_websocket() {
         let head = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         Answer::BytesThenClose([&head[..], &[0x81, 3, b'b', b'y', b'e']].concat())
     });
-    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
     assert_eq!(socket.status(), "101");
     assert!(socket.end().await.ends_with(b"bye"), "the last frame came before the end");
 }
@@ -165,7 +170,7 @@ async fn an_app_that_closes_ends_the_websocket() {
 async fn a_websocket_outlives_the_time_limit_for_answers() {
     let (gateway, _rogue, _app, browser) =
         signed_in("timeouts = { connect = \"1s\", response = \"1s\" }\n").await;
-    let mut socket = Socket::open(&browser, &gateway, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     socket.echo("still here").await;
 }

@@ -83,14 +83,7 @@ impl Response {
     /// Asserts the status, and shows the response when it is another.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(
-            self.status,
-            status,
-            "{} {:?}\n{}",
-            self.url,
-            self.headers,
-            String::from_utf8_lossy(&self.body)
-        );
+        assert_eq!(self.status, status, "{self:?}");
         self
     }
 }

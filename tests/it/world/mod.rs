@@ -8,6 +8,7 @@ pub mod chromium;
 pub mod engine;
 pub mod gateway;
 pub mod html;
+pub mod inside;
 pub mod keys;
 pub mod program;
 pub mod rogue;
@@ -24,6 +25,7 @@ use tempfile::TempDir;
 pub use browser::{Ask, Browser};
 pub use engine::{Engine, Shape};
 pub use gateway::Gateway;
+pub use inside::Inside;
 pub use rogue::{Endpoint, Rogue};
 pub use server::{Answer, Server};
 
