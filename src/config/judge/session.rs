@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Judge;
-use super::values::{HOUR, MINUTE};
+use super::values::{HOUR, SECOND};
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
 use crate::config::raw::{Raw, Session};
