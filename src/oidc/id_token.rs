@@ -61,6 +61,14 @@ pub enum IdTokenError {
         /// What was asked for.
         max_age: Duration,
     },
+    /// The person signed in otherwise than `acr_values` asks for.
+    #[error("its `acr` is {found:?}, none of {asked:?}")]
+    Acr {
+        /// What it says, if anything.
+        found: Option<String>,
+        /// The setting `acr_values`.
+        asked: String,
+    },
     /// The access token was exchanged.
     #[error("its `at_hash` does not fit the access token")]
     AccessTokenHash,
@@ -88,13 +96,20 @@ impl IdTokenError {
             },
             Self::Nonce => "id_token_nonce",
             Self::NoAuthTime | Self::TooLongAgo { .. } => "id_token_auth_time",
+            Self::Acr { .. } => "id_token_acr",
             Self::AccessTokenHash => "id_token_at_hash",
             Self::Subject => "id_token_subject",
         }
     }
 
     pub(super) fn mend(&self) -> Option<&'static str> {
-        let Self::Jwt(error) = self else { return None };
+        let error = match self {
+            Self::Jwt(error) => error,
+            Self::Acr { .. } => {
+                return Some("let the provider reach that level for this client, or leave `acr_values` out");
+            }
+            _ => return None,
+        };
         Some(match error {
             JwtError::Algorithm { .. } => {
                 "if you trust that algorithm, name it in `id_token_algs`, or set it for this client at the provider"
@@ -145,8 +160,9 @@ pub(super) fn check(
     // Core 3.1.3.7 (11): nonce
     check_nonce(&claims, expected.nonce)?;
 
-    // Core 3.1.3.7 (12), acr: left out, because `acr_values` asks for a voluntary claim (section 3.1.2.1): the
-    // provider may answer with less, and access rules judge what it says.
+    // Core 3.1.3.7 (12): acr, when it was asked for. The provider may answer with less (section 3.1.2.1); an
+    // operator who sets `acr_values` means it.
+    check_acr(&claims, expected.settings.acr_values.as_deref())?;
 
     // Core 3.1.3.7 (13): auth_time
     let auth_time = check_auth_time(&claims, expected.max_age, leeway, now)?;
@@ -166,6 +182,15 @@ fn check_nonce(claims: &Map<String, Value>, expected: &Secret) -> Result<(), IdT
     // SECURITY: an ID token of another login, replayed; compared without telling by time where they differ.
     constant_time::verify_slices_are_equal(nonce.as_bytes(), expected.expose().as_bytes())
         .map_err(|_| IdTokenError::Nonce)
+}
+
+fn check_acr(claims: &Map<String, Value>, asked: Option<&str>) -> Result<(), IdTokenError> {
+    let Some(asked) = asked else { return Ok(()) };
+    let found = claims.get("acr").and_then(Value::as_str);
+    if found.is_some_and(|found| asked.split_ascii_whitespace().any(|value| value == found)) {
+        return Ok(());
+    }
+    Err(IdTokenError::Acr { found: found.map(str::to_owned), asked: asked.to_owned() })
 }
 
 fn check_auth_time(

@@ -32,7 +32,8 @@ impl Refusal {
                 | "unmet_authentication_requirements",
             )
             | (Call::Token, "invalid_grant") => Fault::Request,
-            (Call::Authorization, "temporarily_unavailable") => Fault::Unreachable,
+            // RFC 6749 section 4.1.2.1: these stand for 500 and 503, which a redirect can't say.
+            (Call::Authorization, "server_error" | "temporarily_unavailable") => Fault::Unreachable,
             _ => Fault::Provider,
         }
     }

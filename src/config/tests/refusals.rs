@@ -139,7 +139,7 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("", "", "[session]\nstore = \"files\"", "session.store", "did you mean \"file\"?"),
     ("", "", "[session]\nidle_timeout = \"25h\"", "session.idle_timeout", "is longer than the lifetime"),
-    ("", "", "[session]\nlifetime = \"0s\"", "session.lifetime", "expected: 1m to 400d"),
+    ("", "", "[session]\nlifetime = \"0s\"", "session.lifetime", "expected: 1s to 400d"),
     (
         "",
         "",

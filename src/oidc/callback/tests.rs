@@ -54,7 +54,7 @@ fn a_response_is_taken_or_refused_by_the_specification() {
     }
     for (error, fault) in [
         ("temporarily_unavailable", Fault::Unreachable),
-        ("server_error", Fault::Provider),
+        ("server_error", Fault::Unreachable),
         ("x", Fault::Provider),
     ] {
         let found = check(&format!("error={error}&state=the-state"), false).unwrap_err();

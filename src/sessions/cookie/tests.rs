@@ -38,7 +38,7 @@ fn names_follow_scheme_port_and_configuration() {
         ("http://localhost", None, "vestibule"),
         ("http://127.0.0.1:4180", None, "vestibule-4180"),
         ("https://lms.example.org", Some("sid"), "sid"),
-        ("https://lms.example.org:8443", Some("__Host-sid"), "__Host-sid-8443"),
+        ("https://lms.example.org:8443", Some("__Host-sid"), "__Host-sid"),
     ] {
         assert_eq!(names(origin, configured, SameSite::Lax).session(), name, "{origin} {configured:?}");
     }
