@@ -37,7 +37,7 @@ impl Chromium {
             command.arg("--port=0").env("HOME", profile.path()).process_group(0);
         });
         let said = driver.says("started successfully on port ").await;
-        let port = said.split("on port ").nth(1).unwrap();
+        let port = said.split("successfully on port ").nth(1).unwrap();
         let port: String = port.chars().take_while(char::is_ascii_digit).collect();
         let user_data = format!("--user-data-dir={}", profile.path().join("profile").display());
         let accept = format!("--accept-lang={language}");
@@ -126,11 +126,21 @@ impl Chromium {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
+    /// Waits until an element can be seen.
     async fn element(&self, css: &str) -> fantoccini::elements::Element {
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        match found {
+        let seen = async {
+            loop {
+                for element in self.client.find_all(Locator::Css(css)).await.unwrap_or_default() {
+                    if element.is_displayed().await.unwrap_or(false) {
+                        return element;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, seen).await {
             Ok(element) => element,
-            Err(error) => panic!("no {css} at {}: {error}\n{}", self.url().await, self.text().await),
+            Err(_) => panic!("no {css} at {}: {}", self.url().await, self.text().await),
         }
     }
 
