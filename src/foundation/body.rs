@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -28,16 +28,19 @@ enum Kind {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
-    Carried { first: Option<Bytes>, body: Incoming, carrier: Option<Box<dyn Carrier>> },
+    Carried(Box<dyn Carrier>),
     Boxed(BoxedBody),
 }
 
-/// The connection that a body is read from, when it has no task of its own: whoever reads the body moves it.
+/// A body together with the connection it is read from, when that has no task of its own: whoever reads the
+/// body moves the connection.
 pub trait Carrier {
-    /// Does for the task of `cx` what input and output can be done now.
-    fn carry(&mut self, cx: &mut Context<'_>);
-    /// Has that task woken when there is more; called when what was done has not brought the body on.
-    fn listen(&mut self);
+    /// As [`HttpBody::poll_frame`].
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+    /// As [`HttpBody::is_end_stream`].
+    fn is_end_stream(&self) -> bool;
+    /// As [`HttpBody::size_hint`].
+    fn size_hint(&self) -> SizeHint;
     /// The body was read to its end without an error: the connection may serve again.
     fn finished(self: Box<Self>);
 }
@@ -65,9 +68,9 @@ impl Body {
         Self::of(Kind::Incoming(body))
     }
 
-    /// A body that arrives from a connection which `carrier` moves; `first` was read already.
-    pub fn carried(first: Option<Bytes>, body: Incoming, carrier: Box<dyn Carrier>) -> Self {
-        Self::of(Kind::Carried { first, body, carrier: Some(carrier) })
+    /// A body that arrives from a connection which its reader moves.
+    pub const fn carried(carrier: Box<dyn Carrier>) -> Self {
+        Self::of(Kind::Carried(carrier))
     }
 
     /// A body made elsewhere.
@@ -112,9 +115,18 @@ impl HttpBody for Body {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::from)),
             },
-            Kind::Carried { first, body, carrier } => match poll_carried(first, body, carrier, cx) {
+            Kind::Carried(carrier) => match carrier.poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(frame) => frame,
+                Poll::Ready(frame) => {
+                    let failed = matches!(frame, Some(Err(_)));
+                    if failed || frame.is_none() || carrier.is_end_stream() {
+                        let over = std::mem::replace(&mut self.kind, Kind::Empty);
+                        if let (Kind::Carried(carrier), false) = (over, failed) {
+                            carrier.finished();
+                        }
+                    }
+                    frame
+                }
             },
             Kind::Boxed(body) => match body.as_mut().poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -137,7 +149,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Incoming(body) => body.is_end_stream(),
-            Kind::Carried { first, body, .. } => first.is_none() && body.is_end_stream(),
+            Kind::Carried(carrier) => carrier.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -147,51 +159,8 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
             Kind::Incoming(body) => body.size_hint(),
-            Kind::Carried { first, body, .. } => {
-                let first = first.as_ref().map_or(0, |first| u64::try_from(first.len()).unwrap_or(u64::MAX));
-                body.size_hint()
-                    .exact()
-                    .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(rest + first))
-            }
+            Kind::Carried(carrier) => carrier.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
-        }
-    }
-}
-
-/// The carrier alone brings the body on, so the body itself need not wake anybody.
-fn poll_carried(
-    first: &mut Option<Bytes>,
-    body: &mut Incoming,
-    carrier: &mut Option<Box<dyn Carrier>>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    if let Some(first) = first.take() {
-        return Poll::Ready(Some(Ok(Frame::data(first))));
-    }
-    let mut silent = Context::from_waker(Waker::noop());
-    let mut polled = Pin::new(&mut *body).poll_frame(&mut silent);
-    if polled.is_pending()
-        && let Some(carrier) = carrier
-    {
-        carrier.carry(cx);
-        polled = Pin::new(&mut *body).poll_frame(&mut silent);
-        if polled.is_pending() {
-            carrier.listen();
-        }
-    }
-    match polled {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Some(Err(error))) => {
-            *carrier = None;
-            Poll::Ready(Some(Err(error.into())))
-        }
-        Poll::Ready(frame) => {
-            if (frame.is_none() || body.is_end_stream())
-                && let Some(carrier) = carrier.take()
-            {
-                carrier.finished();
-            }
-            Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
         }
     }
 }

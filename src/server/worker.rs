@@ -195,6 +195,8 @@ where
             Ok((stream, peer)) => {
                 // Beyond the limit nothing more is accepted until a connection closes, here or elsewhere.
                 let slot = tokio::select! {
+                    // In this order: a drain that begins just now does not drop what was accepted.
+                    biased;
                     slot = Arc::clone(&floor.shared.slots).acquire_owned() => slot,
                     () = drain.begun() => return,
                 };

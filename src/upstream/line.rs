@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -21,7 +21,7 @@ use super::error::UpstreamError;
 use super::gate::Gate;
 use super::pool::Pool;
 use super::stream::{Stream, Wire};
-use crate::foundation::body::{Body, Carrier};
+use crate::foundation::body::{Body, BodyError, Carrier};
 
 /// The most of an answer's body that is held in memory for one connection, and of its head.
 const BUFFER: usize = 64 * 1024;
@@ -40,7 +40,11 @@ pub(super) struct Line {
     /// Kept from request to request: moving a timer that runs is cheaper than a new one.
     deadline: Pin<Box<Sleep>>,
     pool: Weak<Pool>,
-    idle_since: Instant,
+    /// When the last request was sent.
+    used: Instant,
+    /// The answer's body that is being carried, and what of it was read already.
+    body: Option<Incoming>,
+    first: Option<Bytes>,
 }
 
 /// A request that was not answered. `unsent` is the request itself when nothing of it was written.
@@ -66,7 +70,9 @@ impl Line {
             gate: Gate::new(),
             deadline: Box::pin(tokio::time::sleep_until(now)),
             pool,
-            idle_since: now,
+            used: now,
+            body: None,
+            first: None,
         }))
     }
 
@@ -77,7 +83,7 @@ impl Line {
         request: Request<Body>,
         limit: Duration,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let Self { sender, connection, over, wire, gate, deadline, .. } = self;
+        let Self { sender, connection, over, wire, gate, deadline, used, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         let mut written = 0;
         let mut waiting = false;
@@ -101,7 +107,7 @@ impl Line {
             if !waiting {
                 waiting = true;
                 written = wire.written.get();
-                deadline.as_mut().reset(Instant::now() + limit);
+                deadline.as_mut().reset(*used + limit);
             }
             while deadline.as_mut().poll(cx).is_ready() {
                 let progress = wire.written.get();
@@ -120,40 +126,50 @@ impl Line {
 
     /// Joins the answer's body to this connection. A body that has arrived already, as small ones have,
     /// becomes plain bytes, and the connection is free at once.
-    pub(super) fn body(self: Box<Self>, mut body: Incoming) -> Body {
+    pub(super) fn body(mut self: Box<Self>, mut body: Incoming) -> Body {
         let exact = body.size_hint().exact();
         if exact == Some(0) {
             self.finished();
             return Body::empty();
         }
         let mut silent = Context::from_waker(Waker::noop());
-        let mut first: Option<Bytes> = None;
         if exact.is_some()
             && let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut silent)
         {
-            first = frame.into_data().ok();
+            self.first = frame.into_data().ok();
         }
-        match first {
+        match self.first.take() {
             Some(bytes) if body.is_end_stream() => {
                 self.finished();
                 Body::full(bytes)
             }
-            first => Body::carried(first, body, self),
+            first => {
+                self.first = first;
+                self.body = Some(body);
+                Body::carried(self)
+            }
         }
     }
 
     /// Whether a request may be tried. That the app has closed is found out in [`Line::send`], which reads
     /// before it writes; here only the kernel's word is asked for.
-    pub(super) fn is_fit(&self, now: Instant, idle_limit: Duration) -> bool {
-        let idle = now.saturating_duration_since(self.idle_since);
+    pub(super) fn is_fit(&mut self, now: Instant, idle_limit: Duration) -> bool {
+        let idle = now.saturating_duration_since(self.used);
         self.wire.probe.set(idle >= PROBE_AFTER);
-        idle < idle_limit
+        if idle < idle_limit {
+            self.used = now;
+            return true;
+        }
+        false
     }
 
-    /// Whether the app has kept the idle connection open, and quiet.
-    pub(super) fn is_open(&mut self) -> bool {
+    /// Whether an idle connection is worth keeping: not for too long, and the app has kept it open and quiet.
+    pub(super) fn is_worth_keeping(&mut self, now: Instant, idle_limit: Duration) -> bool {
+        if now.saturating_duration_since(self.used) >= idle_limit {
+            return false;
+        }
         self.wire.probe.set(true);
-        self.carry(&mut Context::from_waker(Waker::noop()));
+        self.carry(&Context::from_waker(Waker::noop()));
         self.wire.probe.set(false);
         !self.over
     }
@@ -170,22 +186,54 @@ impl Line {
     }
 }
 
-impl Carrier for Line {
-    fn carry(&mut self, cx: &mut Context<'_>) {
+impl Line {
+    /// Does for the task of `cx` what input and output can be done now.
+    fn carry(&mut self, cx: &Context<'_>) {
         if let Some(connection) = &mut self.connection
             && !self.over
         {
             self.over = self.gate.poll(Pin::new(connection), cx).is_ready();
         }
     }
+}
 
-    fn listen(&mut self) {
+impl Carrier for Line {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        // Moving the connection alone brings the body on, so the body itself need not wake anybody.
+        let mut silent = Context::from_waker(Waker::noop());
+        for carried in [false, true] {
+            if carried {
+                self.carry(cx);
+            }
+            let Some(body) = &mut self.body else { return Poll::Ready(None) };
+            if let Poll::Ready(frame) = Pin::new(body).poll_frame(&mut silent) {
+                return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)));
+            }
+        }
         self.gate.open();
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().map_or(0, |first| u64::try_from(first.len()).unwrap_or(u64::MAX));
+        match self.body.as_ref().map(|body| body.size_hint().exact()) {
+            Some(Some(rest)) => SizeHint::with_exact(rest.saturating_add(first)),
+            Some(None) => SizeHint::default(),
+            None => SizeHint::with_exact(first),
+        }
     }
 
     fn finished(mut self: Box<Self>) {
+        self.body = None;
         if !self.sender.is_ready() {
-            self.carry(&mut Context::from_waker(Waker::noop()));
+            self.carry(&Context::from_waker(Waker::noop()));
         }
         // SECURITY: an app that has not taken the whole request, or has said more than one answer, would
         // shift the answers of the requests after it (desynchronisation): such a connection is dropped.
@@ -193,7 +241,6 @@ impl Carrier for Line {
             && self.sender.is_ready()
             && let Some(pool) = self.pool.upgrade()
         {
-            self.idle_since = Instant::now();
             pool.put(self);
         }
     }

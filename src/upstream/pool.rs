@@ -27,7 +27,7 @@ impl Pool {
     pub(super) fn take(&self) -> Option<Box<Line>> {
         let mut now = None;
         loop {
-            let line = self.idle.borrow_mut().pop()?;
+            let mut line = self.idle.borrow_mut().pop()?;
             if line.is_fit(*now.get_or_insert_with(Instant::now), self.idle_limit) {
                 return Some(line);
             }
@@ -61,7 +61,7 @@ impl Pool {
     fn sweep(&self) -> usize {
         let now = Instant::now();
         let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|line| line.is_fit(now, self.idle_limit) && line.is_open());
+        idle.retain_mut(|line| line.is_worth_keeping(now, self.idle_limit));
         idle.len()
     }
 
