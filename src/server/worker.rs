@@ -101,12 +101,12 @@ impl Worker {
         }
         let looking = tokio::task::spawn_local(look(Rc::clone(&floor)));
         drain.begun().await;
+        floor.draining.set(true);
+        floor.each(|connection| connection.finish());
         for task in accepting {
             // A task that panicked has stopped accepting all the same.
             drop(task.await);
         }
-        floor.draining.set(true);
-        floor.each(|connection| connection.finish());
         if tokio::time::timeout(drain_timeout, floor.emptied()).await.is_err() {
             floor.each(|connection| connection.cut());
             // They end at their next poll; what doesn't is dropped with the runtime.
