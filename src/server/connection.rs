@@ -165,15 +165,12 @@ pub(super) async fn serve<S, F>(
     F: Future<Output = Response<Body>> + 'static,
 {
     let facts = Rc::clone(&connection);
+    // The service is called inside the future, so that its own, larger one is made where it stays.
     let service = service_fn(move |request: Request<Incoming>| {
         let refused = facts.receive(&request);
-        let answer = (!refused).then(|| service(request, Rc::clone(&facts)));
-        let facts = Rc::clone(&facts);
+        let (service, facts) = (Rc::clone(&service), Rc::clone(&facts));
         async move {
-            let answer = match answer {
-                Some(answer) => answer.await,
-                None => refusal(),
-            };
+            let answer = if refused { refusal() } else { service(request, Rc::clone(&facts)).await };
             Ok::<_, Infallible>(facts.send(answer))
         }
     });

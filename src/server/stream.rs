@@ -72,6 +72,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [buf] = bufs {
+            // The system's call for one piece is the cheaper one.
+            return self.poll_write(cx, buf);
+        }
         let Self { socket, wire } = self.get_mut();
         let polled = match socket {
             Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),

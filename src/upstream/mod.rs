@@ -145,18 +145,19 @@ impl Upstream {
         &self,
         mut request: Request<Body>,
     ) -> Result<(Response<Incoming>, Box<Line>), UpstreamError> {
-        while let Some(mut line) = self.pool.take() {
+        loop {
+            let idle = self.pool.take();
+            let fresh = idle.is_none();
+            let mut line = match idle {
+                Some(line) => line,
+                // Boxed, and so are the futures within it, to keep the usual path's future small.
+                None => Box::pin(self.connect()).await?,
+            };
             match line.send(request, self.response_timeout).await {
                 Ok(answer) => return Ok((answer, line)),
-                Err(Unanswered { unsent: Some(unsent), .. }) => request = *unsent,
+                Err(Unanswered { unsent: Some(unsent), .. }) if !fresh => request = *unsent,
                 Err(failed) => return Err(failed.error),
             }
-        }
-        // Boxed, and so are the futures within it, to keep the usual path's future small: it is moved about.
-        let mut line = Box::pin(self.connect()).await?;
-        match line.send(request, self.response_timeout).await {
-            Ok(answer) => Ok((answer, line)),
-            Err(failed) => Err(failed.error),
         }
     }
 

@@ -153,6 +153,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [buf] = bufs {
+            // The system's call for one piece is the cheaper one.
+            return self.poll_write(cx, buf);
+        }
         let this = self.get_mut();
         let polled = match &mut this.socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
