@@ -1,6 +1,6 @@
 //! Answers of our own that are no pages: redirects, JSON, verdicts.
 
-use http::header::{HeaderValue, InvalidHeaderValue, LOCATION};
+use http::header::{HeaderName, HeaderValue, InvalidHeaderValue, LOCATION, REFRESH};
 use http::{Response, StatusCode};
 
 use super::failure::Failure;
@@ -19,9 +19,21 @@ pub fn own(status: StatusCode, body: Body) -> Response<Body> {
 /// # Errors
 /// When the address is no header value, which a parsed address always is.
 pub fn redirect(status: StatusCode, address: &str) -> Result<Response<Body>, Failure> {
-    let value = HeaderValue::try_from(address)
+    with(status, LOCATION, address)
+}
+
+/// Sends a browser on from an answer of our own, so that the next request begins on this site.
+///
+/// # Errors
+/// As [`redirect`].
+pub fn refresh(address: &str) -> Result<Response<Body>, Failure> {
+    with(StatusCode::OK, REFRESH, &format!("0;url={address}"))
+}
+
+fn with(status: StatusCode, name: HeaderName, value: &str) -> Result<Response<Body>, Failure> {
+    let value = HeaderValue::try_from(value)
         .map_err(|_: InvalidHeaderValue| Failure::Internal("an address is no header value"))?;
     let mut response = own(status, Body::empty());
-    response.headers_mut().insert(LOCATION, value);
+    response.headers_mut().insert(name, value);
     Ok(response)
 }

@@ -154,7 +154,10 @@ async fn a_forms_post_gets_a_page_that_says_that_nothing_was_sent() {
         .body("application/x-www-form-urlencoded", "answer=%D0%B4%D0%B0&n=1&n=2");
     let page = Browser::new().send(posted).await.expect(403);
     is_our_own(&page);
-    assert!(page.text().contains("/_sso/sign-in") && page.text().contains("Ничего не отправлено"), "{page:?}");
+    assert!(
+        page.text().contains("/_sso/sign-in") && page.text().contains("Ничего не отправлено"),
+        "{page:?}"
+    );
     assert!(app.received().is_empty());
 }
 

@@ -8,7 +8,7 @@ use http::{Method, Response, StatusCode};
 use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
 use crate::gateway::Worker;
-use crate::gateway::answer::redirect;
+use crate::gateway::answer::{redirect, refresh};
 use crate::gateway::apps::Protected;
 use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
@@ -72,7 +72,12 @@ async fn end_login(
     let person =
         redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
     trail.cookies.extend(begin_session(worker, app, facts, person, previous).await?);
-    redirect(StatusCode::FOUND, &app.address(&login.return_to))
+    let there = app.address(&login.return_to);
+    if app.cookies.is_withheld_after_redirects() {
+        refresh(&there)
+    } else {
+        redirect(StatusCode::FOUND, &there)
+    }
 }
 
 /// Makes the session, with a new identifier; the one that the browser had before ends with it.

@@ -106,6 +106,12 @@ impl CookieNames {
         &self.session
     }
 
+    /// Whether a redirect that began on another site, as the one from a provider does, would come without the
+    /// session cookie.
+    pub fn is_withheld_after_redirects(&self) -> bool {
+        self.same_site == SameSite::Strict
+    }
+
     /// What the request presents as its session. Allocates only for a session in pieces.
     ///
     /// # Errors
