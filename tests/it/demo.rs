@@ -33,7 +33,7 @@ async fn a_newcomer_signs_in_looks_around_is_kept_out_of_the_teachers_page_and_s
     browser.picture("demo-1-sign-in").await;
     sign_in_as(&browser, "student").await;
     browser.reads("Здравствуйте, Анна Сергеевна Королёва").await;
-    browser.reads("X-User-Full-Name").await;
+    browser.reads("x-user-full-name").await;
     browser.resize(1000, 1250).await;
     browser.picture("demo-2-student").await;
     browser.resize(1000, 760).await;
