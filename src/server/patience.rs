@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn only_a_client_that_makes_no_progress_is_cut() {
         let calm = Glance { requests: 1, in_flight: true, ..Glance::default() };
-        let cases: [(&str, Option<u64>, fn(u64, Glance) -> Glance); 7] = [
+        type Change = fn(u64, Glance) -> Glance;
+        let cases: [(&str, Option<u64>, Change); 7] = [
             ("the app thinks", None, |_, calm| calm),
             ("requests come", None, |look, calm| Glance { requests: look, in_flight: false, ..calm }),
             ("idle", Some(6), |_, calm| Glance { in_flight: false, ..calm }),
