@@ -107,7 +107,7 @@ impl Line {
             if !waiting {
                 waiting = true;
                 written = wire.written.get();
-                deadline.as_mut().reset(*used + limit);
+                deadline.as_mut().reset(after(*used, limit));
             }
             while deadline.as_mut().poll(cx).is_ready() {
                 let progress = wire.written.get();
@@ -116,7 +116,7 @@ impl Line {
                     return Poll::Ready(Err(Unanswered { error, unsent: None }));
                 }
                 written = progress;
-                deadline.as_mut().reset(Instant::now() + limit);
+                deadline.as_mut().reset(after(Instant::now(), limit));
             }
             gate.open();
             Poll::Pending
@@ -195,6 +195,11 @@ impl Line {
             self.over = self.gate.poll(Pin::new(connection), cx).is_ready();
         }
     }
+}
+
+/// A limit of centuries is no limit, and no overflow.
+fn after(start: Instant, limit: Duration) -> Instant {
+    start.checked_add(limit).unwrap_or_else(|| start + Duration::from_secs(60 * 60 * 24 * 365))
 }
 
 impl Carrier for Line {
