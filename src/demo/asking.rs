@@ -1,4 +1,6 @@
 //! How the demo's tests ask its services: over a real socket, one connection a request.
+//!
+//! It follows no redirect and keeps no cookie, so that a test sees each answer as it is.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! The parameters of a query or a form (`application/x-www-form-urlencoded`), as OAuth 2.0 reads them.
+//!
+//! An empty value is none, and a name that came twice is noticed; which of that is an error is decided by
+//! who reads them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,4 +1,7 @@
 //! The directory that a demo's gateway keeps its key in: made for one run, removed with it.
+//!
+//! What the gateway writes there is the gateway's matter; a process that is killed leaves it to the system's
+//! own sweeping of temporary files.
 
 use std::fs::{self, DirBuilder};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,7 @@
-//! The LMS's pages.
+//! The LMS's pages, and the policy that they are shown under.
+//!
+//! Every text that came with a request is escaped by the templates. None of the pages asks whether the
+//! visitor may see it: the gateway did.
 
 use askama::Template;
 use http::{HeaderMap, Response, StatusCode};

@@ -1,4 +1,6 @@
 //! The LMS over real sockets, as the gateway and a browser behind it see it.
+//!
+//! Its clock stands still, so that what it tells is known beforehand.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -89,6 +89,10 @@ impl Provider {
 
     fn signed_out(&self, headers: &HeaderMap, request: &LogoutRequest) -> Response<Body> {
         self.end(headers);
+        // A POST from another site comes without our cookie; the hint names the session all the same.
+        if let Some(sid) = request.hint.as_ref().and_then(|hint| hint.get("sid")).and_then(Value::as_str) {
+            self.memory().sessions.retain(|session| session.sid != sid);
+        }
         let mut answer = request.redirect.as_deref().map_or_else(pages::signed_out, serving::see_other);
         let expired = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
         serving::set(&mut answer, SET_COOKIE, &expired);

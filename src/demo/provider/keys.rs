@@ -1,4 +1,7 @@
 //! The provider's signing key (ES256, RFC 7518 section 3.4), its public half, and what is signed with it.
+//!
+//! The key is made at start and gone with the process: a provider that is started again is met by its
+//! clients like one that has changed its keys. The hashes of Core 3.1.3.6 and RFC 7636 stand here too.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;

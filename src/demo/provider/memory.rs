@@ -1,4 +1,6 @@
 //! A shelf of things that are forgotten after a while, and never more than so many.
+//!
+//! Sessions, codes and access tokens stand on one each. It knows nothing of what they mean.
 
 use std::collections::HashMap;
 

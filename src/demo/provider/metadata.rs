@@ -1,4 +1,7 @@
-//! The discovery document (Discovery 1.0 section 3, RFC 8414, RFC 9207 section 3, RP-Initiated Logout 1.0 section 2.1).
+//! The discovery document: what the provider can do and where (Discovery 1.0 section 3, RFC 8414).
+//!
+//! With the announcements of RFC 9207 section 3 and RP-Initiated Logout 1.0 section 2.1. It promises only
+//! what the other files here do.
 
 use http::{Response, StatusCode};
 use serde_json::json;

@@ -1,4 +1,6 @@
-//! The provider's pages. They say on each that this provider is for trying out.
+//! The provider's pages, and the policy that they are shown under.
+//!
+//! Each says that this provider is for trying out. What leads to a page is decided elsewhere.
 
 use askama::Template;
 use http::{Response, StatusCode};

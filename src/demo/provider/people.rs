@@ -1,4 +1,7 @@
 //! The three people who can sign in, and what is told of them for which scope (Core 5.1, 5.4).
+//!
+//! Their names are in Cyrillic, one has no e-mail address, and they differ in their groups: what a mapping
+//! to headers and a rule have to cope with.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,7 @@
 //! The provider over real sockets, as a browser and a client see it.
+//!
+//! The clock is moved by hand. `World::login` is the click on a person, `World::redeem` is what the client
+//! does with the code.
 
 use std::net::SocketAddr;
 
@@ -346,6 +349,19 @@ async fn a_sign_out_with_a_hint_of_this_session_happens_at_once() {
     assert_eq!(answer.location().as_str(), format!("{POST_LOGOUT}?state=%C3%BC"));
     assert!(answer.header(http::header::SET_COOKIE).contains("Max-Age=0"));
     let silent = world.get(&format!("/authorize?{}", request("&prompt=none")), &session).await;
+    assert_eq!(silent.param("error").as_deref(), Some("login_required"));
+}
+
+#[tokio::test]
+async fn a_sign_out_posted_from_another_site_ends_the_session_that_its_hint_names() {
+    let world = World::new().await;
+    let login = world.login("").await;
+    let (cookie, value) = cookie_of(&login);
+    let id_token = world.tokens(&login).await["id_token"].as_str().unwrap().to_owned();
+    // Such a POST comes without the cookie (SameSite=Lax).
+    let answer = world.post("/end-session", &[], &format!("id_token_hint={id_token}")).await;
+    assert!(answer.text.contains("Вы вышли"));
+    let silent = world.get(&format!("/authorize?{}", request("&prompt=none")), &[(cookie, &value)]).await;
     assert_eq!(silent.param("error").as_deref(), Some("login_required"));
 }
 

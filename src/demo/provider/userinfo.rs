@@ -1,4 +1,7 @@
-//! The userinfo endpoint (Core 5.3, RFC 6750): claims for an access token in the `Authorization` header.
+//! The userinfo endpoint (Core 5.3, RFC 6750): claims for an access token.
+//!
+//! The token is taken from the `Authorization` header alone: not from a form (RFC 6750 section 2.2 leaves
+//! that open) and not from a query (section 2.3 advises against it).
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
