@@ -259,25 +259,26 @@ async fn two_gateways_do_not_share_one_state_directory() {
         + &other.app("lms", &app)
         + &format!("[server]\nstate_dir = {:?}\n", gateway.world.dir.path().join("state"));
     other.write_config(&config);
+    let said = other.dir.path().join("said");
+    let log = std::fs::File::create(&said).unwrap();
     let out = tokio::task::spawn_blocking(move || {
         let mut child = other
             .command()
             .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         for _ in 0..400 {
             if let Some(status) = child.try_wait().unwrap() {
-                return Some(status);
+                return status;
             }
             std::thread::sleep(Duration::from_millis(25));
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        None
+        panic!("it does not end: {}", std::fs::read_to_string(&said).unwrap());
     });
-    let status = out.await.unwrap().expect("the second one ends instead of corrupting the first one's file");
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(out.await.unwrap().code(), Some(1), "the second one ends instead of corrupting the file");
 }
 
 #[tokio::test]
