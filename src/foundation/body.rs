@@ -30,6 +30,8 @@ enum Kind {
     Incoming(Incoming),
     Carried(Box<dyn Carrier>),
     Boxed(BoxedBody),
+    /// It broke off; the error is still to be told.
+    Broken(Option<BodyError>),
 }
 
 /// A body together with the connection it is read from, when that has no task of its own: whoever reads the
@@ -132,13 +134,23 @@ impl HttpBody for Body {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame,
             },
+            Kind::Broken(error) => {
+                let error = error.take();
+                self.finish(false);
+                return Poll::Ready(error.map(Err));
+            }
         };
-        match &frame {
-            Some(Ok(frame)) => {
+        if let Some(Err(error)) = frame {
+            // What was read before it broke off is written first: on an error `hyper` closes at once.
+            self.kind = Kind::Broken(Some(error));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match frame.as_ref().and_then(|frame| frame.as_ref().ok()) {
+            Some(frame) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 self.sent += u64::try_from(bytes).unwrap_or(u64::MAX);
             }
-            Some(Err(_)) => self.finish(false),
             None => self.finish(true),
         }
         Poll::Ready(frame)
@@ -151,6 +163,7 @@ impl HttpBody for Body {
             Kind::Incoming(body) => body.is_end_stream(),
             Kind::Carried(carrier) => carrier.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
+            Kind::Broken(_) => false,
         }
     }
 
@@ -161,6 +174,7 @@ impl HttpBody for Body {
             Kind::Incoming(body) => body.size_hint(),
             Kind::Carried(carrier) => carrier.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
+            Kind::Broken(_) => SizeHint::default(),
         }
     }
 }

@@ -120,8 +120,10 @@ impl Failure {
     }
 
     /// What the metrics and the access line call it.
-    pub const fn decision(&self) -> Decision {
+    pub fn decision(&self) -> Decision {
         match self {
+            // The request's own body broke off.
+            Self::Upstream(error) if error.status().is_client_error() => Decision::Refused,
             Self::TargetForm
             | Self::Path(_)
             | Self::AmbiguousPath(_)
@@ -183,10 +185,11 @@ impl Failure {
             Self::Login(cause) => Page::SignInFailed { cause: *cause, reference, retry },
             Self::SignIn(error) => Page::SignInFailed { cause: cause(error), reference, retry },
             Self::Store(_) => failure(FailureKind::SessionsUnreachable),
-            Self::Upstream(error) if error.status() == StatusCode::GATEWAY_TIMEOUT => {
-                failure(FailureKind::AppTooSlow)
-            }
-            Self::Upstream(_) => failure(FailureKind::AppUnreachable),
+            Self::Upstream(error) => failure(match error.status() {
+                StatusCode::GATEWAY_TIMEOUT => FailureKind::AppTooSlow,
+                StatusCode::BAD_REQUEST => FailureKind::BadRequest,
+                _ => FailureKind::AppUnreachable,
+            }),
             Self::Internal(_) => failure(FailureKind::Internal),
         }
     }

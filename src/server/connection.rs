@@ -243,6 +243,7 @@ fn refusal() -> Response<Body> {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(http::header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
     answer
 }
 
@@ -256,15 +257,17 @@ impl Connection {
         // beside one. Another reader on the way may have taken the other reading (request smuggling): neither
         // gets to the app, and the connection ends.
         let framing = self.state.wire.framing.borrow();
-        if !framing.has_seen_encoding() {
+        if !framing.is_suspicious() {
             return false;
         }
         let mut encodings = request.headers().get_all(TRANSFER_ENCODING).iter();
         if let Some(encoding) = encodings.next() {
             let exact = encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none();
-            return !exact || framing.is_contradictory(number);
+            if !exact {
+                return true;
+            }
         }
-        false
+        framing.is_contradictory(number)
     }
 
     /// Notes what kind of answer goes out, and watches for its end.

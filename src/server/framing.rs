@@ -45,9 +45,9 @@ impl Framing {
         matches!(self.contradiction, Some(number) if number == request)
     }
 
-    /// Whether any request so far may have had a `Transfer-Encoding`.
-    pub(super) const fn has_seen_encoding(&self) -> bool {
-        self.encoded || matches!(self.stage, Stage::Lost)
+    /// Whether any request so far may have to be refused: the usual connection need not be asked further.
+    pub(super) const fn is_suspicious(&self) -> bool {
+        self.encoded || self.contradiction.is_some() || matches!(self.stage, Stage::Lost)
     }
 
     /// Whether the client has begun a body and still owes the rest.
@@ -133,6 +133,11 @@ impl Framing {
             // Empty lines before a request are skipped, as `hyper` does.
             Stage::Head if empty && self.begun => self.head_ended(),
             Stage::Head if !empty => {
+                // SECURITY: a fragment is no part of a request's target (RFC 9112 section 3.2.1); `http` drops it
+                // in silence, while another reader on the way may have matched it.
+                if !self.begun && line.contains(&b'#') {
+                    self.contradiction.get_or_insert(self.heads);
+                }
                 self.begun = true;
                 self.field(line);
             }

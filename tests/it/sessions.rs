@@ -262,12 +262,7 @@ async fn two_gateways_do_not_share_one_state_directory() {
     let said = other.dir.path().join("said");
     let log = std::fs::File::create(&said).unwrap();
     let out = tokio::task::spawn_blocking(move || {
-        let mut child = other
-            .command()
-            .stdout(std::process::Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child = other.command().stdout(std::process::Stdio::null()).stderr(log).spawn().unwrap();
         for _ in 0..400 {
             if let Some(status) = child.try_wait().unwrap() {
                 return status;
