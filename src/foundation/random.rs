@@ -1,6 +1,5 @@
 //! Randomness from the system, for identifiers, keys and nonces.
 
-use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -9,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// A machine that cannot give randomness can keep nobody out, so the process ends rather than go on.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    if rand::fill(&mut bytes).is_err() {
+    if getrandom::fill(&mut bytes).is_err() {
         // SECURITY: a predictable state, nonce or session identifier is worse than no service.
         std::process::abort();
     }

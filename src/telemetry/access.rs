@@ -5,15 +5,15 @@
 //! path but never the query, which may carry codes and tokens.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::time::FormatTime as _;
 
 use super::LogFormat;
 use super::metrics::{AppMetrics, Decision};
@@ -91,21 +91,29 @@ impl BodyEnd for Record {
 }
 
 thread_local! {
-    static BUFFER: RefCell<Buffer> = const { RefCell::new(Buffer { lines: String::new(), due: false }) };
+    static BUFFER: RefCell<Buffer> = const { RefCell::new(Buffer::new()) };
 }
 
 struct Buffer {
-    lines: String,
+    lines: Vec<u8>,
     due: bool,
+    /// The second that was written last, and how.
+    second: u64,
+    date: String,
 }
 
 impl Buffer {
+    const fn new() -> Self {
+        Self { lines: Vec::new(), due: false, second: 0, date: String::new() }
+    }
+
     fn append(&mut self, record: &Record, format: LogFormat, total: Duration, bytes: u64, complete: bool) {
-        let written = match format {
-            LogFormat::Json => json(&mut self.lines, record, total, bytes, complete),
-            LogFormat::Text => text(&mut self.lines, record, total, bytes, complete),
-        };
-        written.unwrap_or_default(); // Writing into a String cannot fail.
+        let micros = self.tell_time();
+        let line = Line { record, date: &self.date, micros, total, bytes, complete };
+        match format {
+            LogFormat::Json => line.json(&mut self.lines),
+            LogFormat::Text => line.text(&mut self.lines),
+        }
         if self.lines.len() >= BATCH {
             self.flush();
         } else if !self.due {
@@ -122,11 +130,30 @@ impl Buffer {
         }
     }
 
+    /// Brings `date` up to the present second; gives the microseconds beyond it.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a line tells when it was written, whatever a test does to the clock"
+    )]
+    fn tell_time(&mut self) -> u32 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if now.as_secs() != self.second || self.date.is_empty() {
+            self.second = now.as_secs();
+            self.date.clear();
+            // Written as `tracing` writes it, so that all lines of the log agree; once a second.
+            fmt::time::SystemTime
+                .format_time(&mut fmt::format::Writer::new(&mut self.date))
+                .unwrap_or_default();
+            self.date.truncate("2026-01-02T03:04:05".len());
+        }
+        now.subsec_micros()
+    }
+
     fn flush(&mut self) {
         self.due = false;
         if !self.lines.is_empty() {
-            let next = String::with_capacity(self.lines.len());
-            Output::get().write(std::mem::replace(&mut self.lines, next).into_bytes());
+            let next = Vec::with_capacity(self.lines.len());
+            Output::get().write(std::mem::replace(&mut self.lines, next));
         }
     }
 }
@@ -136,58 +163,133 @@ pub fn flush() {
     BUFFER.with_borrow_mut(Buffer::flush);
 }
 
-fn json(out: &mut String, record: &Record, total: Duration, bytes: u64, complete: bool) -> std::fmt::Result {
-    out.push_str("{\"timestamp\":\"");
-    SystemTime.format_time(&mut Writer::new(out))?;
-    out.push_str("\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\"");
-    write!(out, ",\"client\":\"{}\",\"method\":\"{}\",\"path\":", record.client, record.method)?;
-    json_text(out, record.path());
-    for (name, value) in record.fields() {
-        if let Some(value) = value {
-            write!(out, ",\"{name}\":")?;
-            json_text(out, value);
-        }
-    }
-    writeln!(
-        out,
-        ",\"decision\":\"{}\",\"status\":{},\"bytes\":{bytes},\"complete\":{complete},\"head_us\":{},\"total_us\":{}}}",
-        record.decision.as_str(),
-        record.status.as_u16(),
-        record.answered.duration_since(record.started).as_micros(),
-        total.as_micros(),
-    )
+/// A record that is over, and when.
+struct Line<'a> {
+    record: &'a Record,
+    date: &'a str,
+    micros: u32,
+    total: Duration,
+    bytes: u64,
+    complete: bool,
 }
 
-fn text(out: &mut String, record: &Record, total: Duration, bytes: u64, complete: bool) -> std::fmt::Result {
-    SystemTime.format_time(&mut Writer::new(out))?;
-    write!(out, "  INFO access: {} {} ", record.client, record.method)?;
-    json_text(out, record.path());
-    write!(out, " {} {}", record.status.as_u16(), record.decision.as_str())?;
-    for (name, value) in record.fields() {
-        if let Some(value) = value {
-            write!(out, " {name}=")?;
-            json_text(out, value);
+impl Line<'_> {
+    fn json(&self, out: &mut Vec<u8>) {
+        let record = self.record;
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        self.time(out);
+        out.extend_from_slice(
+            b"\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\",\"client\":\"",
+        );
+        address(out, record.client);
+        out.extend_from_slice(b"\",\"method\":\"");
+        out.extend_from_slice(record.method.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"path\":");
+        quoted(out, record.path());
+        for (name, value) in record.fields() {
+            if let Some(value) = value {
+                member(out, b",\"", name, b"\":");
+                quoted(out, value);
+            }
         }
+        member(out, b",\"decision\":\"", record.decision.as_str(), b"\"");
+        for (name, number) in self.numbers() {
+            member(out, b",\"", name, b"\":");
+            decimal(out, number);
+        }
+        out.extend_from_slice(if self.complete {
+            b",\"complete\":true}\n"
+        } else {
+            b",\"complete\":false}\n"
+        });
     }
-    let head = record.answered.duration_since(record.started).as_micros();
-    writeln!(out, " bytes={bytes} complete={complete} head_us={head} total_us={}", total.as_micros())
+
+    fn text(&self, out: &mut Vec<u8>) {
+        let record = self.record;
+        self.time(out);
+        out.extend_from_slice(b"  INFO access: ");
+        address(out, record.client);
+        member(out, b" ", record.method.as_str(), b" ");
+        quoted(out, record.path());
+        member(out, b" decision=", record.decision.as_str(), b"");
+        for (name, value) in record.fields() {
+            if let Some(value) = value {
+                member(out, b" ", name, b"=");
+                quoted(out, value);
+            }
+        }
+        for (name, number) in self.numbers() {
+            member(out, b" ", name, b"=");
+            decimal(out, number);
+        }
+        out.extend_from_slice(if self.complete { b" complete=true\n" } else { b" complete=false\n" });
+    }
+
+    fn time(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.date.as_bytes());
+        // A million more keeps the leading zeros.
+        let mut digits = itoa::Buffer::new();
+        let (_, fraction) = digits.format(1_000_000 + self.micros).split_at(1);
+        member(out, b".", fraction, b"Z");
+    }
+
+    fn numbers(&self) -> [(&'static str, u64); 4] {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let head = self.record.answered.duration_since(self.record.started);
+        [
+            ("status", u64::from(self.record.status.as_u16())),
+            ("bytes", self.bytes),
+            ("head_us", micros(head)),
+            ("total_us", micros(self.total)),
+        ]
+    }
+}
+
+fn member(out: &mut Vec<u8>, before: &[u8], text: &str, after: &[u8]) {
+    out.extend_from_slice(before);
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(after);
+}
+
+fn decimal(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            for (byte, dot) in [(a, true), (b, true), (c, true), (d, false)] {
+                decimal(out, u64::from(byte));
+                out.extend_from_slice(if dot { b"." } else { b"" });
+            }
+        }
+        // Writing into a vector cannot fail.
+        IpAddr::V6(address) => write!(out, "{address}").unwrap_or_default(),
+    }
 }
 
 /// SECURITY: a path or a subject must not be able to forge another line or another field.
-fn json_text(out: &mut String, text: &str) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            // Control characters, and the line separators that some log readers break lines at.
-            '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                write!(out, "\\u{:04x}", u32::from(character)).unwrap_or_default();
-            }
-            _ => out.push(character),
-        }
+fn quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        text.chars().for_each(|character| escaped(out, character));
     }
-    out.push('"');
+    out.push(b'"');
+}
+
+fn escaped(out: &mut Vec<u8>, character: char) {
+    match character {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        // Control characters, and the line separators that some log readers break lines at.
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+            write!(out, "\\u{:04x}", u32::from(character)).unwrap_or_default();
+        }
+        _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
 }
 
 #[cfg(test)]
@@ -213,22 +315,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_is_one_json_object_whatever_the_path_holds() {
-        let mut out = String::new();
-        json(&mut out, &record("/\"я?code=secret"), Duration::from_micros(7), 5, true).unwrap();
+    fn line(record: &Record, format: LogFormat) -> String {
+        let mut buffer = Buffer::new();
+        buffer.append(record, format, Duration::from_micros(7), 5, true);
+        String::from_utf8(buffer.lines).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_line_is_one_json_object_whatever_the_path_holds() {
+        let out = line(&record("/\"я?code=secret"), LogFormat::Json);
         assert_eq!(out.matches('\n').count(), 1);
         let line: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!((&line["path"], &line["rule"]), (&"/\"я".into(), &"default".into()));
         assert_eq!(line["subject"], "пользователь\n");
-        assert_eq!(line["status"], 200);
+        assert_eq!((&line["status"], &line["total_us"]), (&200.into(), &7.into()));
+        let timestamp = line["timestamp"].as_str().unwrap();
+        assert_eq!((timestamp.len(), &timestamp[19..20]), ("2026-01-02T03:04:05.000006Z".len(), "."));
     }
 
-    #[test]
-    fn a_readable_line_stays_one_line() {
-        let mut out = String::new();
-        text(&mut out, &record("/a"), Duration::ZERO, 0, false).unwrap();
+    #[tokio::test]
+    async fn a_readable_line_stays_one_line() {
+        let out = line(&record("/a"), LogFormat::Text);
         assert_eq!(out.lines().count(), 1);
         assert!(out.contains("subject=\"пользователь\\u000a\""), "{out}");
+        assert!(out.contains(" access: 127.0.0.1 GET \"/a\" decision=admitted "), "{out}");
     }
 }
