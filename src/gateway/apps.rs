@@ -30,6 +30,8 @@ pub struct Protected {
     pub labels: Arc<AppLabels>,
     /// Its row in the metrics.
     pub metrics: Arc<AppMetrics>,
+    /// Whether a rule is for some methods only.
+    pub depends_on_methods: bool,
     own: String,
 }
 
@@ -50,7 +52,17 @@ impl Protected {
         let labels = Arc::new(AppLabels { name: settings.name.as_str().into(), rules });
         let origin = settings.origin.to_string();
         let own = format!("{}{endpoints}/", settings.prefix);
-        Self { number, settings, provider, cookies, origin, labels, metrics, own }
+        Self {
+            depends_on_methods: settings.rules.depend_on_methods(),
+            number,
+            settings,
+            provider,
+            cookies,
+            origin,
+            labels,
+            metrics,
+            own,
+        }
     }
 
     /// Whether a path is below the app's prefix.
@@ -90,7 +102,10 @@ impl Protected {
     /// # Errors
     /// Never for a path that was checked and is covered by the app.
     pub fn path_seen_by_app<'a>(&self, path: &Path<'a>) -> Result<Path<'a>, Failure> {
-        Path::parse(self.seen_by_app(path.as_str())).map_err(Failure::Path)
+        match self.settings.strip_prefix {
+            StripPrefix::Keep => Ok(*path),
+            StripPrefix::Strip => Path::parse(self.seen_by_app(path.as_str())).map_err(Failure::Path),
+        }
     }
 
     /// The place of a rule among [`AppLabels::rules`].

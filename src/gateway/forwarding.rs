@@ -111,6 +111,10 @@ fn rewrite(
     app.settings.headers.strip(&mut parts.headers);
     app.cookies.strip_own(&mut parts.headers);
     add_forwarded(app, visitor, &mut parts.headers)?;
+    // SECURITY: a rule for GET alone must not let a POST pass that the app takes for a DELETE, nor the reverse.
+    if app.depends_on_methods {
+        headers::remove_method_override(&mut parts.headers);
+    }
     if let Some(profile) = admission.profile() {
         for (name, value) in &profile.headers {
             parts.headers.insert(name, value.clone());

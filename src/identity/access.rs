@@ -208,6 +208,11 @@ impl AccessRules {
         Ok(Fit::Default)
     }
 
+    /// Whether any rule is for some methods only.
+    pub fn depend_on_methods(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.methods.is_empty())
+    }
+
     /// How many rules there are.
     pub const fn count(&self) -> usize {
         self.rules.len()

@@ -57,17 +57,21 @@ pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 
 /// The field names, as letters and digits alone, by which proxies tell apps about the client; whatever
 /// begins with `xforwarded` besides.
-const FORWARDING: [&[u8]; 9] = [
-    b"forwarded",
-    b"xrealip",
-    b"xclientip",
-    b"xclusterclientip",
-    b"trueclientip",
+const FORWARDING: [&[u8]; 5] = [b"forwarded", b"xrealip", b"xclientip", b"xclusterclientip", b"trueclientip"];
+
+/// The field names, likewise, that some apps take for the request's target, host or method.
+const INSTEAD: [&[u8]; 7] = [
     b"xoriginalurl",
+    b"xoriginaluri",
     b"xoriginalhost",
     b"xoriginalmethod",
     b"xrewriteurl",
+    b"xforwardeduri",
+    b"xforwardedmethod",
 ];
+
+/// The field names, likewise, by which a POST asks to be taken for another method.
+const OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
 
 /// Removes every field by which a client could pretend to be a proxy, in any spelling that an app could
 /// read as the same name (`X_Forwarded_For`), but not the fields that [`super::forwarded`] replaces.
@@ -75,11 +79,20 @@ pub fn remove_forwarding(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_forwarding(name) && !is_rebuilt(name));
 }
 
-/// Removes the odd spellings alone: what a trusted proxy says under the proper names stays.
+/// Removes the odd spellings alone, and what names another target: what a trusted proxy says of the client
+/// under the proper names stays.
 pub fn remove_misspelt_forwarding(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
-        is_forwarding(name) && name.as_str().bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
+        let odd = || name.as_str().bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
+        // SECURITY: a proxy passes these on as the client sent them. An app that believed one would serve
+        // another path than the one that was judged.
+        is_forwarding(name) && (odd() || is_one_of(name, &INSTEAD))
     });
+}
+
+/// Removes what asks an app to take the request for another method than the one that was judged.
+pub fn remove_method_override(headers: &mut HeaderMap) {
+    remove_where(headers, |name| is_one_of(name, &OVERRIDES));
 }
 
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
@@ -100,7 +113,13 @@ fn is_forwarding(name: &HeaderName) -> bool {
         return false;
     }
     squeezed().take(10).eq(b"xforwarded".iter().copied())
-        || FORWARDING.iter().any(|known| squeezed().eq(known.iter().copied()))
+        || is_one_of(name, &FORWARDING)
+        || is_one_of(name, &INSTEAD)
+}
+
+fn is_one_of(name: &HeaderName, known: &[&[u8]]) -> bool {
+    let squeezed = || name.as_str().bytes().filter(u8::is_ascii_alphanumeric);
+    known.iter().any(|known| squeezed().eq(known.iter().copied()))
 }
 
 #[cfg(test)]

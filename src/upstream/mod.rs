@@ -14,7 +14,7 @@ mod stream;
 pub mod upgrade;
 
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,7 +127,9 @@ impl Upstream {
         let mut request = self.prepared(request);
         upgrade::ask(request.headers_mut());
         let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
-        let mut line = self.connect().await?;
+        // SECURITY: an app that did not switch may take what follows for the handshake's body, or for frames:
+        // whatever it answers, this connection serves nobody else (request smuggling).
+        let mut line = self.connect(Weak::new()).await?;
         let answer = line.send(request, self.response_timeout).await.map_err(|failed| failed.error)?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return answered(answer, line).map(Switch::Answer);
@@ -151,7 +153,7 @@ impl Upstream {
             let mut line = match idle {
                 Some(line) => line,
                 // Boxed, and so are the futures within it, to keep the usual path's future small.
-                None => Box::pin(self.connect()).await?,
+                None => Box::pin(self.connect(Rc::downgrade(&self.pool))).await?,
             };
             match line.send(request, self.response_timeout).await {
                 Ok(answer) => return Ok((answer, line)),
@@ -161,11 +163,12 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<Box<Line>, UpstreamError> {
+    /// A new connection; after its exchange it goes to `pool`, where there is one.
+    async fn connect(&self, pool: Weak<Pool>) -> Result<Box<Line>, UpstreamError> {
         let limit = self.connect_timeout;
         let opened = tokio::time::timeout(limit, self.target.open()).await;
         let (stream, wire) = opened.map_err(|_| UpstreamError::ConnectTimeout { limit })??;
-        Line::new(stream, wire, Rc::downgrade(&self.pool)).await.map_err(UpstreamError::of)
+        Line::new(stream, wire, pool).await.map_err(UpstreamError::of)
     }
 
     fn prepared(&self, mut request: Request<Body>) -> Request<Body> {
@@ -181,6 +184,10 @@ impl Upstream {
         let exact = request.body().size_hint().exact();
         let fields = request.headers_mut();
         match exact {
+            // `hyper` sends the length of a body that has ended as it came, and the app would wait for it.
+            Some(0) if fields.contains_key(CONTENT_LENGTH) => {
+                fields.insert(CONTENT_LENGTH, HeaderValue::from(0));
+            }
             Some(0) => {}
             Some(_) => {
                 fields.remove(CONTENT_LENGTH);

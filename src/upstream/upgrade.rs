@@ -11,7 +11,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -59,6 +62,9 @@ pub fn is_websocket<B>(request: &Request<B>) -> bool {
     upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
         && headers.get_all(UPGRADE).iter().count() == 1
         && request.method() == Method::GET
+        // A handshake has no body (RFC 6455 section 4.1 makes it a GET, whose content means nothing).
+        && !headers.contains_key(TRANSFER_ENCODING)
+        && headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes() == b"0")
         && request.version() == Version::HTTP_11
         && lists(headers, b"upgrade")
         && headers.contains_key(SEC_WEBSOCKET_KEY)
