@@ -70,3 +70,6 @@ mod real_apps;
 
 /// The demo as a newcomer sees it.
 mod demo;
+
+/// What the documents say.
+mod documents;
