@@ -1,7 +1,7 @@
 //! Floor 7: what an operator can type, one file a command.
 //!
 //! A command reads its arguments, asks the floors below, and tells what came of it: the answer on standard
-//! output, what went wrong on standard error, and an [`Exit`]. Only here is anything printed.
+//! output, what went wrong on standard error, and an `Exit`. Only here is anything printed.
 
 mod check;
 mod demo;

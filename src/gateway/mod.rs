@@ -1,7 +1,7 @@
 //! Floor 4: the path of one request.
 //!
 //! [`Worker::serve`] is the path: its steps in order, each using what earlier ones made. A step can end the path
-//! with a [`Failure`](failure::Failure), which one place turns into an answer; the last step runs on every path.
+//! with a [`Failure`], which one place turns into an answer; the last step runs on every path.
 //!
 //! | step | gives | can end with |
 //! | --- | --- | --- |

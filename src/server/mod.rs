@@ -1,6 +1,6 @@
 //! Floor 3: sockets, TLS, HTTP connections and their limits, drain. Knows nothing of apps or sessions.
 //!
-//! [`bind`] opens everything once; each [`Worker`] is then taken to a thread of its own and serves there,
+//! [`bind()`] opens everything once; each [`Worker`] is then taken to a thread of its own and serves there,
 //! with a service that need not be `Send`. HTTP/1 today; another version has its place beside `connection`.
 
 mod bind;
