@@ -47,6 +47,9 @@ mod identity_headers;
 /// Who may enter.
 mod access_rules;
 
+/// `vestibule explain` and the gateway say the same.
+mod explaining;
+
 /// How long a sign-in lasts, and what survives.
 mod sessions;
 

@@ -296,3 +296,54 @@ async fn a_strict_cookie_is_set_by_an_answer_that_goes_on_from_this_site() {
     browser.get(&gateway.url("/course?id=3")).await.expect(200);
     assert!(app.last().header("x-auth-sub").is_some());
 }
+
+#[tokio::test]
+async fn a_session_that_is_ended_on_one_connection_is_over_on_every_other_at_once() {
+    use crate::world::browser::read_response;
+    use crate::world::wire::{PATIENCE, Reader};
+    use tokio::io::AsyncWriteExt;
+
+    for store in STORES {
+        let (gateway, _rogue, _app) = with_session(&format!("store = \"{store}\"")).await;
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        let url = url::Url::parse(&gateway.url("/")).unwrap();
+        let cookies = browser.cookie_header(&url).unwrap();
+        let request = format!("GET /x HTTP/1.1\r\nHost: {}\r\nCookie: {cookies}\r\n\r\n", gateway.address());
+        let mut wires = Vec::new();
+        // Many connections, so that each worker has some and knows the session by then.
+        for _ in 0..16 {
+            let (reader, writer) = tokio::io::split(browser.connect(&url).await);
+            wires.push((Reader::new(reader), writer));
+        }
+        let mut statuses = Vec::new();
+        for round in 0..2 {
+            if round == 1 {
+                let leave =
+                    Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+                browser.send(leave).await;
+            }
+            for (reader, writer) in &mut wires {
+                writer.write_all(request.as_bytes()).await.unwrap();
+                let answer =
+                    tokio::time::timeout(PATIENCE, read_response(reader, &url, "GET")).await.unwrap();
+                statuses.push(answer.status);
+            }
+        }
+        assert_eq!(statuses, [[200; 16], [401; 16]].concat(), "{store}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_in_request_needs_neither_the_provider_nor_the_state_directory() {
+    let (gateway, rogue, app) = with_session("store = \"file\"").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let asked = rogue.server.received().len();
+    std::fs::rename(gateway.world.dir.path().join("state"), gateway.world.dir.path().join("gone")).unwrap();
+    for _ in 0..20 {
+        browser.get(&gateway.url("/")).await.expect(200);
+    }
+    assert_eq!(rogue.server.received().len(), asked);
+    assert_eq!(app.last().header("x-auth-sub").as_deref(), Some("u-1"));
+}
