@@ -128,7 +128,7 @@ async fn a_head_that_drips_and_an_idle_connection_are_given_up() {
                 sleep(Duration::from_millis(500)).await;
             }
         };
-        tokio::select! { _ = reader.to_end() => {}, () = dripping => {} }
+        tokio::select! { _ = reader.rest() => {}, () = dripping => {} }
     };
     timeout(Duration::from_secs(75), slow).await.expect("a dripping head is given up");
 }
@@ -150,7 +150,7 @@ async fn garbage_never_ends_the_process() {
     ] {
         let (mut reader, writer) = connection(&gateway, bytes).await;
         drop(writer);
-        timeout(Duration::from_millis(300), reader.to_end()).await.ok();
+        timeout(Duration::from_millis(300), reader.rest()).await.ok();
     }
     Browser::new().fetch(&gateway.url("/")).await.expect(401);
 }

@@ -108,6 +108,26 @@ async fn a_userinfo_response_that_cannot_be_read_or_is_about_somebody_else_gets_
 }
 
 #[tokio::test]
+async fn userinfo_never_overrules_what_the_id_token_says_of_the_sign_in_itself() {
+    let (gateway, rogue, _app) = World::with_rogue("").await;
+    rogue.bend_userinfo(|person| {
+        person["iss"] = json!("https://evil.example");
+        person["aud"] = json!("other");
+        person["exp"] = json!(1);
+        person["sid"] = json!("somebody else's");
+        person["nonce"] = json!("x");
+    });
+    let browser = signs_in(&gateway, "protocol claims in userinfo").await;
+    let session = browser.fetch(&gateway.url("/_sso/session")).await.expect(200).json();
+    assert_eq!(session["sub"], "u-1");
+    assert_ne!(session["claims"]["iss"], "https://evil.example");
+    let leave = crate::world::Ask::navigation(&gateway.url("/_sso/sign-out"))
+        .instead("Sec-Fetch-Site", "same-origin");
+    browser.send(leave).await.expect(302);
+    browser.fetch(&gateway.url("/")).await.expect(401);
+}
+
+#[tokio::test]
 async fn a_discovery_document_of_another_issuer_is_never_used() {
     let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
     rogue.bend_discovery(|document| document["issuer"] = json!("https://evil.example"));

@@ -142,5 +142,5 @@ async fn a_reader_loses_nothing_between_messages() {
     let (body, _) = reader.body(&head, crate::world::wire::BodyEnds::WithConnection).await;
     assert_eq!(body, b"ok");
     assert_eq!(reader.head().await.unwrap().start, "GET / HTTP/1.1");
-    assert_eq!(reader.to_end().await, b"rest");
+    assert_eq!(reader.rest().await, b"rest");
 }

@@ -59,7 +59,7 @@ impl Socket {
 
     /// Waits for its end; what came before it.
     async fn end(&mut self) -> Vec<u8> {
-        tokio::time::timeout(PATIENCE, self.reader.to_end()).await.expect("it was closed")
+        tokio::time::timeout(PATIENCE, self.reader.rest()).await.expect("it was closed")
     }
 }
 

@@ -354,12 +354,6 @@ impl Browser {
         panic!("more than 20 redirects: {response:?}");
     }
 
-    /// Sends this, and goes where that leads.
-    pub async fn follow_post(&self, ask: Ask) -> Response {
-        let response = self.send(ask).await;
-        self.follow(response).await
-    }
-
     /// Sends a form that stands on this page, as a navigation, and follows.
     pub async fn submit(&self, page: &Response, form: Form) -> Response {
         let response = self.submit_once(page, form).await;

@@ -25,8 +25,6 @@ pub enum Shape {
 pub struct Engine {
     /// Its issuer identifier.
     pub issuer: String,
-    /// The port it listens on.
-    pub port: u16,
     shape: Shape,
     process: Arc<Mutex<Process>>,
 }
@@ -76,7 +74,6 @@ impl Engine {
         let ready: Value = serde_json::from_str(&line).expect("the provider starts: has ./test run npm ci?");
         Self {
             issuer: ready["issuer"].as_str().unwrap().into(),
-            port: ready["port"].as_u64().unwrap().try_into().unwrap(),
             shape,
             process: Arc::new(Mutex::new(Process { child, commands, answers })),
         }

@@ -26,8 +26,6 @@ pub struct Received {
     pub body: Vec<u8>,
     /// The bytes that carried the body, chunk sizes and trailers included.
     pub raw_body: Vec<u8>,
-    /// Which connection it came on, counted from 0.
-    pub connection: usize,
 }
 
 impl Received {
@@ -283,7 +281,7 @@ impl Server {
 }
 
 async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
-    let connection = shared.connections.fetch_add(1, Ordering::SeqCst);
+    shared.connections.fetch_add(1, Ordering::SeqCst);
     let (input, mut output) = tokio::io::split(stream);
     let mut reader = Reader::new(input);
     while let Some(head) = reader.head().await {
@@ -291,7 +289,7 @@ async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
             output.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok();
         }
         let (body, raw_body) = read_body(&mut reader, &head, &shared).await;
-        let received = Received { head, body, raw_body, connection };
+        let received = Received { head, body, raw_body };
         shared.received.lock().unwrap().push(received.clone());
         let behaviour = Arc::clone(&shared.behaviour.lock().unwrap());
         let answer = behaviour(&received);
@@ -366,7 +364,7 @@ fn give<'a, S: AsyncRead + Unpin + Send>(
             }
             Answer::Close => false,
             Answer::Silence => {
-                reader.to_end().await;
+                reader.rest().await;
                 false
             }
             Answer::WebSocketEcho => {

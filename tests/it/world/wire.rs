@@ -126,7 +126,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     }
 
     /// Everything until the other side closes.
-    pub async fn to_end(&mut self) -> Vec<u8> {
+    pub async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.ahead)
     }
@@ -177,7 +177,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         let body = match (head.fields.get("content-length"), end) {
             (Some(length), _) => self.exactly(length.parse().unwrap()).await,
             (None, BodyEnds::WithLength) => Vec::new(),
-            (None, BodyEnds::WithConnection) => self.to_end().await,
+            (None, BodyEnds::WithConnection) => self.rest().await,
         };
         (body.clone(), body)
     }
