@@ -59,6 +59,12 @@ mod signing_out;
 /// What goes through the gateway, and what is made anew on the way.
 mod proxying;
 
+/// Apps and clients that break HTTP.
+mod odd_apps;
+
+/// Many people, apps and providers at once.
+mod many_people;
+
 /// WebSockets through the gateway.
 mod websockets;
 
