@@ -2,12 +2,16 @@
 
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
-use crate::world::browser::Response;
+use crate::websockets::Socket;
+use crate::world::browser::{Response, authority};
 use crate::world::program::Program;
-use crate::world::{Ask, Browser, Engine, Gateway, Rogue, Server, World};
+use crate::world::wire::Reader;
+use crate::world::{Answer, Ask, Browser, Engine, Gateway, Rogue, Server, World};
 
 const DEFAULTS: [&str; 6] = [
     "x-auth-sub",
@@ -298,6 +302,36 @@ async fn is_a_good_front(front: Front) {
     front.get("/admin/x").await.expect(403);
     let problem = stranger.fetch(&front.url("/api")).await.expect(401);
     assert!(problem.json()["sign_in"].is_string(), "{problem:?}");
+
+    // A WebSocket opens for the app's own page alone; events come one by one.
+    front.app.answer(|request| match request.path() {
+        "/live" => Answer::WebSocketEcho,
+        "/events" => {
+            Answer::chunked("text/event-stream", Duration::from_millis(300), &["data: 1\n\n", "data: 2\n\n"])
+        }
+        _ => Answer::text("page"),
+    });
+    let mut socket = Socket::open(&front.browser, &front.url, Some(&front.url)).await;
+    assert_eq!(socket.status(), "101");
+    socket.echo("Привет").await;
+    for (browser, origin) in [(&front.browser, "https://evil.example"), (&stranger, front.url.as_str())] {
+        let refused = Socket::open(browser, &front.url, Some(origin)).await;
+        assert!(matches!(refused.status(), "401" | "403"), "{origin}: {}", refused.status());
+    }
+    let begun = std::time::Instant::now();
+    let url = url::Url::parse(&front.url("/events")).unwrap();
+    let (reader, mut writer) = tokio::io::split(front.browser.connect(&url).await);
+    let cookies = front.browser.cookie_header(&url).unwrap();
+    let ask = format!("GET /events HTTP/1.1\r\nHost: {}\r\nCookie: {cookies}\r\n\r\n", authority(&url));
+    writer.write_all(ask.as_bytes()).await.unwrap();
+    let mut reader = Reader::new(reader);
+    reader.head().await.unwrap();
+    reader.chunk(&mut Vec::new()).await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_millis(580),
+        "the first event waits for no other: {:?}",
+        begun.elapsed()
+    );
 
     // And out again.
     front.app.forget();

@@ -5,27 +5,26 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
+use crate::world::browser::authority;
 use crate::world::wire::{Head, PATIENCE, Reader};
 use crate::world::{Answer, Ask, Browser, Gateway, Inside, Rogue, Server, World};
 
-type Half<T> = T;
-
 /// An open WebSocket, spoken by hand.
-struct Socket {
+pub struct Socket {
     head: Head,
-    reader: Reader<Half<tokio::io::ReadHalf<Box<dyn crate::world::server::Stream>>>>,
-    writer: Half<tokio::io::WriteHalf<Box<dyn crate::world::server::Stream>>>,
+    reader: Reader<tokio::io::ReadHalf<Box<dyn crate::world::server::Stream>>>,
+    writer: tokio::io::WriteHalf<Box<dyn crate::world::server::Stream>>,
 }
 
 impl Socket {
-    /// Shakes hands with this origin; the answer is in `head`.
-    async fn open(browser: &Browser, world: &World, origin: Option<&str>) -> Self {
-        let url = Url::parse(&format!("{}/live?room=7", world.origin())).unwrap();
+    /// Shakes hands with what is at this origin, as a page of `origin`; the answer is in `head`.
+    pub async fn open(browser: &Browser, at: &str, origin: Option<&str>) -> Self {
+        let url = Url::parse(&format!("{at}/live?room=7")).unwrap();
         let (reader, mut writer) = tokio::io::split(browser.connect(&url).await);
         let mut request = format!(
             "GET /live?room=7 HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-Fetch-Mode: websocket\r\n",
-            world.address()
+            authority(&url)
         );
         if let Some(origin) = origin {
             request.push_str(&format!("Origin: {origin}\r\n"));
@@ -40,12 +39,13 @@ impl Socket {
         Self { head, reader, writer }
     }
 
-    fn status(&self) -> &str {
+    /// The status of the answer.
+    pub fn status(&self) -> &str {
         self.head.start.split(' ').nth(1).unwrap()
     }
 
     /// Sends a text and waits for its echo.
-    async fn echo(&mut self, text: &str) {
+    pub async fn echo(&mut self, text: &str) {
         let mask = [7, 1, 9, 3];
         let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap()];
         frame.extend_from_slice(&mask);
@@ -58,7 +58,7 @@ impl Socket {
     }
 
     /// Waits for its end; what came before it.
-    async fn end(&mut self) -> Vec<u8> {
+    pub async fn end(&mut self) -> Vec<u8> {
         tokio::time::timeout(PATIENCE, self.reader.rest()).await.expect("it was closed")
     }
 }
@@ -77,7 +77,7 @@ async fn signed_in(lines: &str) -> (Gateway, Rogue, Server, Browser) {
 #[tokio::test]
 async fn a_websocket_of_the_apps_own_page_opens_and_carries_messages_both_ways() {
     let (gateway, _rogue, app, browser) = signed_in("").await;
-    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world.origin(), Some(&gateway.world.origin())).await;
     assert_eq!(socket.status(), "101", "{:?}", socket.head);
     assert_eq!(
         socket.head.fields.get("sec-websocket-accept").as_deref(),
@@ -106,11 +106,11 @@ async fn another_origin_is_refused_unless_the_app_lists_it() {
         "https://talk.school.example.evil.example",
         "",
     ] {
-        let socket = Socket::open(&browser, &gateway.world, Some(origin)).await;
+        let socket = Socket::open(&browser, &gateway.world.origin(), Some(origin)).await;
         assert_eq!(socket.status(), "403", "{origin}");
     }
     assert!(app.received().is_empty());
-    let socket = Socket::open(&browser, &gateway.world, Some("https://talk.school.example")).await;
+    let socket = Socket::open(&browser, &gateway.world.origin(), Some("https://talk.school.example")).await;
     assert_eq!(socket.status(), "101");
 }
 
@@ -120,7 +120,7 @@ async fn a_websocket_is_closed_when_its_session_ends_anywhere() {
     let origin = gateway.world.origin();
     let mut sockets = Vec::new();
     for _ in 0..4 {
-        let mut socket = Socket::open(&browser, &gateway.world, Some(&origin)).await;
+        let mut socket = Socket::open(&browser, &gateway.world.origin(), Some(&origin)).await;
         socket.echo("before").await;
         sockets.push(socket);
     }
@@ -138,7 +138,7 @@ async fn a_websocket_is_closed_when_its_sessions_time_is_over() {
     let browser = Browser::new();
     browser.visit(&gateway.url("/")).await.expect(200);
     app.answer(|_| Answer::WebSocketEcho);
-    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world.origin(), Some(&gateway.world.origin())).await;
     socket.echo("before").await;
     gateway.later(Duration::from_secs(3600));
     socket.end().await;
@@ -149,7 +149,7 @@ async fn a_websocket_is_closed_when_its_sessions_time_is_over() {
 async fn an_app_that_refuses_the_handshake_is_heard() {
     let (gateway, _rogue, app, browser) = signed_in("").await;
     app.answer(|_| Answer::of(426, "text/plain", "version 8 only").with("Sec-WebSocket-Version", "8"));
-    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world.origin(), Some(&gateway.world.origin())).await;
     assert_eq!(socket.status(), "426");
     assert_eq!(socket.reader.exactly(14).await, b"version 8 only");
 }
@@ -161,7 +161,7 @@ async fn an_app_that_closes_ends_the_websocket() {
         let head = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         Answer::BytesThenClose([&head[..], &[0x81, 3, b'b', b'y', b'e']].concat())
     });
-    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world.origin(), Some(&gateway.world.origin())).await;
     assert_eq!(socket.status(), "101");
     assert!(socket.end().await.ends_with(b"bye"), "the last frame came before the end");
 }
@@ -170,7 +170,7 @@ async fn an_app_that_closes_ends_the_websocket() {
 async fn a_websocket_outlives_the_time_limit_for_answers() {
     let (gateway, _rogue, _app, browser) =
         signed_in("timeouts = { connect = \"1s\", response = \"1s\" }\n").await;
-    let mut socket = Socket::open(&browser, &gateway.world, Some(&gateway.world.origin())).await;
+    let mut socket = Socket::open(&browser, &gateway.world.origin(), Some(&gateway.world.origin())).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     socket.echo("still here").await;
 }
