@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::HeaderName;
+use http::header::{HeaderName, SEC_WEBSOCKET_KEY};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -98,7 +98,9 @@ pub async fn answer(
     let person = authentication::person(worker, app, headers, &mut trail.cookies).await?;
     trail.record.subject = person.as_ref().and_then(|person| worker.subject(person));
     let intent = Intent::of(facts.method, headers);
-    if intent == Intent::WebSocket {
+    // SECURITY: a proxy may take `Connection` and `Upgrade` out of its question and still open the WebSocket;
+    // another site's page must not get it opened with this person's cookies (cross-site WebSocket hijacking).
+    if intent == Intent::WebSocket || headers.contains_key(SEC_WEBSOCKET_KEY) {
         check_origin(app, headers)?;
     }
     match decide(&app.settings.rules, fit, person.as_ref().map(|person| &person.profile)) {
