@@ -38,6 +38,9 @@ mod id_token;
 /// Every way in which another answer of the provider can be wrong.
 mod provider_answers;
 
+/// A discovery document and keys that are wrong.
+mod metadata;
+
 /// A provider that is down, slow, or changes its keys.
 mod provider_down;
 

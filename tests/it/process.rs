@@ -265,3 +265,32 @@ async fn a_port_that_is_taken_is_said_so_and_ends_the_start() {
         String::from_utf8_lossy(&said).contains("4180") || String::from_utf8_lossy(&said).contains("9180")
     );
 }
+
+#[tokio::test]
+async fn audit_events_tell_of_sign_in_refusal_and_sign_out() {
+    let rules = "[[apps.lms.rules]]\npaths = [\"/admin/*\"]\nallow = 'false'\n";
+    let (gateway, _rogue, _app) = World::with_rogue(rules).await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    browser.get(&gateway.url("/admin/x")).await.expect(403);
+    let leave = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+    browser.send(leave).await.expect(302);
+    for event in ["sign_in", "refused", "sign_out"] {
+        gateway.logs(&format!("event=\"{event}\"")).await;
+    }
+    let metrics = gateway.ask_admin("/metrics").await.text();
+    for word in ["sign_in", "sign_out", "request"] {
+        assert!(metrics.contains(word), "{word}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_had_ends_the_start_and_says_so() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    let config =
+        rogue.table("rogue", "") + &world.app("lms", &app) + "[server]\nstate_dir = \"config.toml/state\"\n";
+    world.write_config(&config);
+    let out = tokio::task::spawn_blocking(move || world.command().output().unwrap()).await.unwrap();
+    assert!(matches!(out.status.code(), Some(1 | 2)), "{out:?}");
+    assert!(String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).contains("config.toml/state"));
+}

@@ -14,7 +14,7 @@ use super::program::Program;
 use super::wire::PATIENCE;
 
 /// Set to anything, it makes the tests write their screenshots of the demo into `docs/screenshots`.
-const KEEP: &str = "VESTIBULE_SCREENSHOTS";
+const KEEP: &str = "KEEP_SCREENSHOTS";
 
 /// A browser window.
 pub struct Chromium {

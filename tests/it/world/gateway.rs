@@ -62,6 +62,12 @@ impl World {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         command.args(["run", "--config"]).arg(self.config_path()).current_dir(self.dir.path());
+        // What whoever runs the tests has in their environment is no part of them.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("VESTIBULE_") || name == "STATE_DIRECTORY" {
+                command.env_remove(name);
+            }
+        }
         command
     }
 }
