@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use http::Method;
-use url::Url;
 
 use super::{ConfigFile, Exit, answer, complain};
 use crate::foundation::clock::Clock;
-use crate::gateway::explanation::{Explanation, explain};
+use crate::gateway::explanation::{Address, Explanation, explain};
 use crate::gateway::routing::Routes;
 use crate::identity::claims::Claims;
 use crate::lifecycle::assemble;
@@ -23,7 +22,7 @@ pub(super) struct Explain {
     config: ConfigFile,
     /// The address that a person opens
     #[arg(long)]
-    url: Url,
+    url: Address,
     /// The method of the request
     #[arg(long, default_value = "GET")]
     method: Method,

@@ -3,10 +3,12 @@
 //! The steps are the ones that serve requests: the same routing, rules, mapping and decision.
 
 use std::rc::Rc;
+use std::str::FromStr;
 
 use http::{HeaderMap, Method, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
-use url::Url;
+use url::{ParseError, Url};
 
 use super::apps::Protected;
 use super::authorization::{Decision, Denial, decide};
@@ -45,16 +47,43 @@ pub struct Header {
     pub value: String,
 }
 
-/// Explains what would be decided about `method` on `url` for a person with these claims, or for nobody.
+/// The address that a request is for: host and port, and the target as it was written.
+#[derive(Clone, Debug)]
+pub struct Address {
+    authority: String,
+    target: String,
+}
+
+/// What browsers encode in a target before they send it, besides what is not ASCII.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+
+impl FromStr for Address {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let url = Url::parse(text)?;
+        let host = url.host_str().ok_or(ParseError::EmptyHost)?;
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        // `Url` resolves dot segments, as browsers do; what an attacker sends is not resolved by anybody.
+        let (_, rest) = text.split_once("//").unwrap_or(("", text));
+        let written = rest.find(['/', '?', '#', '\\']).and_then(|at| rest.get(at..)).unwrap_or_default();
+        let target = written.split('#').next().unwrap_or_default();
+        let root = if target.starts_with(['/', '\\']) { "" } else { "/" };
+        let target = utf8_percent_encode(target, ENCODED);
+        Ok(Self { authority, target: format!("{root}{target}") })
+    }
+}
+
+/// Explains what would be decided about `method` on `address` for a person with these claims, or for nobody.
 pub fn explain(
     apps: &[Protected],
     routes: &Routes,
-    url: &Url,
+    address: &Address,
     method: &Method,
     claims: Option<&Claims>,
 ) -> Explanation {
     let mut told = Explanation::default();
-    let outcome = walk(apps, routes, url, method, claims, &mut told);
+    let outcome = walk(apps, routes, address, method, claims, &mut told);
     if let Err(failure) = outcome {
         told.decision = "refuse";
         told.status = Some(failure.status().as_u16());
@@ -66,18 +95,15 @@ pub fn explain(
 fn walk(
     apps: &[Protected],
     routes: &Routes,
-    url: &Url,
+    address: &Address,
     method: &Method,
     claims: Option<&Claims>,
     told: &mut Explanation,
 ) -> Result<(), Failure> {
-    let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    let uri: Uri = target.parse().map_err(|_| Failure::TargetForm)?;
+    let uri: Uri = address.target.parse().map_err(|_| Failure::TargetForm)?;
     let headers = HeaderMap::new();
     let facts = Facts::of(method, &uri, &headers)?;
-    let authority = url.host_str().ok_or(Failure::Host)?;
-    let authority = url.port().map_or_else(|| authority.to_owned(), |port| format!("{authority}:{port}"));
-    let app = routes.app(apps, &folded_authority(&authority), &facts.path)?;
+    let app = routes.app(apps, &folded_authority(&address.authority), &facts.path)?;
     told.app = Some(app.settings.name.clone());
     let fit = match route(app, &facts)? {
         Route::Own(endpoint) => {
@@ -155,4 +181,24 @@ fn tell_headers(profile: &Profile, told: &mut Explanation) {
         .iter()
         .map(|omitted| Header { name: omitted.header.clone(), value: omitted.reason.clone() })
         .collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_its_target_as_it_was_written() {
+        for (text, authority, target) in [
+            ("http://lms.example.org", "lms.example.org", "/"),
+            ("http://lms.example.org?a=/b", "lms.example.org", "/?a=/b"),
+            ("https://LMS.example.org:8443/a/../b;c//d?e=..#f", "lms.example.org:8443", "/a/../b;c//d?e=.."),
+            ("http://lms.example.org/%2e%2e/\\x", "lms.example.org", "/%2e%2e/\\x"),
+            ("http://школа.рф/курс 1", "xn--80atdl2c.xn--p1ai", "/%D0%BA%D1%83%D1%80%D1%81%201"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.authority.as_str(), address.target.as_str()), (authority, target), "{text}");
+        }
+        assert!("lms.example.org/a".parse::<Address>().is_err());
+    }
 }
