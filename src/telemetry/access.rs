@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
@@ -19,6 +19,7 @@ use super::LogFormat;
 use super::metrics::{AppMetrics, Decision};
 use super::output::Output;
 use crate::foundation::body::BodyEnd;
+use crate::foundation::clock::wall_clock;
 
 const BATCH: usize = 16 * 1024;
 const LATEST: Duration = Duration::from_millis(100);
@@ -131,12 +132,8 @@ impl Buffer {
     }
 
     /// Brings `date` up to the present second; gives the microseconds beyond it.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a line tells when it was written, whatever a test does to the clock"
-    )]
     fn tell_time(&mut self) -> u32 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = wall_clock();
         if now.as_secs() != self.second || self.date.is_empty() {
             self.second = now.as_secs();
             self.date.clear();
