@@ -49,10 +49,11 @@ async fn nobody_is_signed_out_by_a_restart_that_has_nothing_but_the_state_direct
     }
 }
 
+/// What makes this test binary, started in such a directory, the process that is killed.
+const TO_BE_KILLED: &str = "to-be-killed";
+
 /// Signs people in as fast as it can and tells of each that is in.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the next test starts and kills it"]
-async fn a_gateway_to_be_killed() {
+async fn sign_in_until_killed() {
     let here = settings_in(Path::new("."), StoreKind::File);
     let (sessions, world) = (open(&here).unwrap(), Arc::new(memory()));
     let (signed_in, mut told) = tokio::sync::mpsc::channel(1);
@@ -75,10 +76,15 @@ async fn a_gateway_to_be_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_session_that_was_reported_made_survives_a_kill() {
+    if Path::new(TO_BE_KILLED).exists() {
+        return sign_in_until_killed().await;
+    }
     let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(TO_BE_KILLED), "").unwrap();
+    let this = "sessions::tests::every_session_that_was_reported_made_survives_a_kill";
     for round in 1..=3 {
         let mut gateway = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "sessions::tests::a_gateway_to_be_killed"])
+            .args(["--exact", "--nocapture", this])
             .current_dir(dir.path())
             .stdout(Stdio::piped())
             .spawn()
