@@ -153,6 +153,11 @@ impl Gateway {
         self.log()
     }
 
+    /// The events that it wrote as JSON.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        self.log.lock().unwrap().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// The process's number.
     pub fn id(&self) -> u32 {
         self.child.id()
