@@ -173,24 +173,11 @@ impl Worker {
         let record = &mut trail.record;
         let reference = random::reference();
         record.decision = failure.decision();
-        let (code, status) = (failure.code(), failure.status().as_u16());
         let app = record
             .app
             .as_ref()
             .and_then(|found| self.gateway.apps.iter().find(|app| Arc::ptr_eq(&app.labels, found)));
-        let name = app.map_or("", |app| app.settings.name.as_str());
-        let (provider, subject) = (app.map_or("", |app| &app.settings.provider), record.subject.as_deref());
-        match failure {
-            Failure::Login(_) | Failure::SignIn(_) => {
-                tracing::warn!(target: AUDIT, event = "sign_in_failed", code, %reference, app = name, provider, status, "{failure}");
-            }
-            Failure::Denied { .. } => {
-                tracing::warn!(target: AUDIT, event = "refused", code, %reference, app = name, provider, subject, status, "{failure}");
-            }
-            Failure::SignInNeeded => {}
-            _ if status >= 500 => tracing::error!(code, %reference, app = name, status, "{failure}"),
-            _ => tracing::info!(code, %reference, app = name, status, "{failure}"),
-        }
+        tell(failure, record, app, &reference);
         let headers = wishes.into_headers();
         let intent = Intent::of(&record.method, &headers);
         let target = record.target.as_ref().map(PathAndQuery::as_str);
@@ -199,7 +186,8 @@ impl Worker {
             &reference,
             Audience { app, headers: &headers, intent, target, retry: trail.retry.as_deref() },
         );
-        record.reference = Some(reference);
+        // Its answer is for a script and shows none.
+        record.reference = Some(reference).filter(|_| !matches!(failure, Failure::SignInNeeded));
         answer
     }
 
@@ -232,5 +220,33 @@ impl Worker {
 
     fn upstream(&self, app: &Protected) -> Result<&Rc<Upstream>, Failure> {
         self.upstreams.get(app.number).ok_or(Failure::Internal("an app has no upstream"))
+    }
+}
+
+/// What the log says of a failure. What a stranger or a provider wrote stands in fields, never in a message.
+fn tell(failure: &Failure, record: &Record, app: Option<&Protected>, reference: &str) {
+    let (code, status) = (failure.code(), failure.status().as_u16());
+    let error = failure.to_string();
+    let (client, method) = (record.client, record.method.as_str());
+    let name = app.map_or("", |app| app.settings.name.as_str());
+    let provider = app.map_or("", |app| app.settings.provider.as_str());
+    match failure {
+        Failure::Login(_) | Failure::SignIn(_) => {
+            let mend = if let Failure::SignIn(error) = failure { error.mend() } else { None };
+            tracing::warn!(target: AUDIT, event = "sign_in_failed", code, error, mend, reference, %client, app = name, provider, status, "sign-in failed");
+        }
+        Failure::Denied { .. } | Failure::ForeignOrigin | Failure::AmbiguousPath(_) => {
+            let path = record.target.as_ref().map_or("", PathAndQuery::path);
+            let labels = app.map(|app| &app.labels.rules);
+            let rule = record.rule.and_then(|rule| labels?.get(rule)).map(String::as_str);
+            let subject = record.subject.as_deref();
+            tracing::warn!(target: AUDIT, event = "refused", code, error, reference, %client, method, path, rule, app = name, provider, subject, status, "refused");
+        }
+        Failure::SignInNeeded => {}
+        _ if status >= 500 => {
+            let cause = if let Failure::Upstream(error) = failure { Some(error.code()) } else { None };
+            tracing::error!(code, cause, error, reference, app = name, status, "a request failed");
+        }
+        _ => tracing::info!(code, error, reference, app = name, status, "a request is refused"),
     }
 }

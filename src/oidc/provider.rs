@@ -19,6 +19,7 @@ use super::id_token::{self, Expected, IdToken};
 use super::jwks::{self, Keys};
 use super::message::Call;
 use super::metadata::Metadata;
+use super::report::Told;
 use super::token::{self, Grant};
 use super::transport::Transport;
 use super::{ClientAuth, Discovery, Settings, discovery, report, userinfo};
@@ -37,6 +38,14 @@ pub struct Provider {
     transport: Transport,
     metadata: Cached<Metadata>,
     keys: Cached<Keys>,
+    told: ToldOf,
+}
+
+/// What the log was told of each thing that is fetched.
+#[derive(Debug, Default)]
+struct ToldOf {
+    metadata: Told,
+    keys: Told,
 }
 
 /// A person who signed in, as the provider says.
@@ -88,7 +97,7 @@ impl Provider {
         };
         let transport = Transport::new(&settings)?;
         let keys = Cached::empty(clock.now());
-        Ok(Arc::new(Self { settings, clock, transport, metadata, keys }))
+        Ok(Arc::new(Self { settings, clock, transport, metadata, keys, told: ToldOf::default() }))
     }
 
     /// The administrator's name for it.
@@ -254,12 +263,9 @@ impl Provider {
             {
                 report::remarks(self.name(), &value.remarks);
             }
-            report::fetched(
-                self.name(),
-                Call::Discovery,
-                &fetched,
-                &self.metadata.readiness(self.clock.now()),
-            );
+            let now = self.clock.now();
+            let before = self.metadata.readiness(now);
+            self.told.metadata.fetched(self.name(), Call::Discovery, &fetched, &before, now);
             fetched
         };
         self.metadata.fetch(why, &self.clock, call).await
@@ -272,7 +278,9 @@ impl Provider {
                 let value = jwks::response(&answer)?;
                 Ok(Fetched { value, lifetime: cached::lifetime(answer.headers()) })
             });
-            report::fetched(self.name(), Call::Keys, &fetched, &self.keys.readiness(self.clock.now()));
+            let now = self.clock.now();
+            let before = self.keys.readiness(now);
+            self.told.keys.fetched(self.name(), Call::Keys, &fetched, &before, now);
             fetched
         };
         self.keys.fetch(why, &self.clock, call).await

@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::time::FormatTime as _;
 
 use super::LogFormat;
 use super::metrics::{AppMetrics, Decision};
-use super::output::Output;
+use super::output::{Kind, Output};
 use crate::foundation::body::BodyEnd;
 use crate::foundation::clock::wall_clock;
 
@@ -150,7 +150,7 @@ impl Buffer {
         self.due = false;
         if !self.lines.is_empty() {
             let next = Vec::with_capacity(self.lines.len());
-            Output::get().write(std::mem::replace(&mut self.lines, next));
+            Output::get().write(Kind::Access, std::mem::replace(&mut self.lines, next));
         }
     }
 }

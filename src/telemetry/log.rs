@@ -10,6 +10,7 @@ use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::output::Lines;
+use super::text::TextFields;
 use super::{LogFormat, Settings};
 
 /// The target of audit events: sign-in, sign-out, refusal.
@@ -21,7 +22,7 @@ pub fn init(settings: &Settings) {
     let wanted = filter_fn(move |event| event.target() == AUDIT || is_wanted(event, level));
     let layer = tracing_subscriber::fmt::layer().with_writer(Lines).with_ansi(false);
     let started = match settings.format {
-        LogFormat::Text => registry().with(layer.with_filter(wanted)).try_init(),
+        LogFormat::Text => registry().with(layer.fmt_fields(TextFields).with_filter(wanted)).try_init(),
         LogFormat::Json => registry().with(layer.json().flatten_event(true).with_filter(wanted)).try_init(),
     };
     if started.is_err() {

@@ -4,6 +4,7 @@ pub mod access;
 pub mod log;
 pub mod metrics;
 pub mod output;
+mod text;
 
 /// How the process tells what it does, as the configuration describes it.
 #[derive(Clone, Debug)]
