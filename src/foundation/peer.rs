@@ -39,15 +39,20 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// The address of the client: of the addresses in `forwarded_for` (left to right, as in
-    /// `X-Forwarded-For`) and the peer, the first from the right that is not a trusted proxy's.
-    pub fn client(&self, peer: IpAddr, forwarded_for: &[IpAddr]) -> IpAddr {
-        let peer = fold(peer);
-        if !self.contains(peer) {
-            return peer;
+    /// The address of the client: of the peer and the addresses in `forwarded` (right to left, as the proxies
+    /// added them), the first that is not a trusted proxy's.
+    ///
+    /// SECURITY: `None` stands for what is no address, and ends the list: what is left of it may be the client's
+    /// own invention.
+    pub fn client(&self, peer: IpAddr, forwarded: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut client = fold(peer);
+        for address in forwarded.map_while(|address| address.map(fold)) {
+            if !self.contains(client) {
+                break;
+            }
+            client = address;
         }
-        let untrusted = forwarded_for.iter().rev().map(|&ip| fold(ip)).find(|&ip| !self.contains(ip));
-        untrusted.or_else(|| forwarded_for.first().map(|&ip| fold(ip))).unwrap_or(peer)
+        client
     }
 }
 
@@ -69,9 +74,11 @@ mod tests {
             ("10.0.0.1", vec!["6.6.6.6", "198.51.100.7", "10.0.0.2"], "198.51.100.7"),
             ("::ffff:10.0.0.1", vec!["198.51.100.7"], "198.51.100.7"),
             ("10.0.0.1", vec!["::ffff:10.0.0.3"], "10.0.0.3"),
+            ("10.0.0.1", vec!["6.6.6.6", "unknown"], "10.0.0.1"),
+            ("10.0.0.1", vec!["6.6.6.6", "unknown", "10.0.0.2"], "10.0.0.2"),
         ] {
-            let list: Vec<IpAddr> = forwarded_for.iter().map(|ip| ip.parse().unwrap()).collect();
-            assert_eq!(trusted.client(peer.parse().unwrap(), &list).to_string(), client);
+            let list = forwarded_for.iter().rev().map(|ip| ip.parse().ok());
+            assert_eq!(trusted.client(peer.parse().unwrap(), list).to_string(), client);
         }
     }
 }

@@ -4,51 +4,34 @@
 //! proxy describes, by the same routing, rules and session; an admission becomes 200 with every identity
 //! header, instead of a forwarded request.
 
-use std::borrow::Cow;
+mod described;
+
 use std::sync::Arc;
 
-use http::header::{HeaderName, SEC_WEBSOCKET_KEY};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use self::described::{DESCRIBING, Described, Redirects};
 use super::answer::own;
 use super::apps::Protected;
 use super::authentication::{self, Person};
 use super::authorization::{Admission, Decision as Permission, decide};
 use super::failure::Failure;
 use super::forwarding::check_origin;
-use super::negotiation::Intent;
-use super::request::{Facts, folded_authority};
+use super::negotiation::{Intent, is_websocket_of_a_proxy};
+use super::request::Facts;
 use super::routing::fit;
 use super::trail::Trail;
 use super::visitor::{Trust, Visitor};
 use super::{Worker, login};
 use crate::foundation::body::Body;
-
-/// The request that a proxy asks about.
-#[derive(Debug)]
-struct Described {
-    method: Option<Method>,
-    authority: Option<String>,
-    target: Uri,
-    /// How a navigation without a session is sent to sign in: by us, or by the proxy on our 401.
-    redirects: Redirects,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Redirects {
-    /// The proxy hands our redirect on (Traefik, Caddy: `X-Forwarded-Uri`).
-    Ours,
-    /// The proxy knows only 2xx, 401 and 403 (nginx: `X-Original-URL`).
-    TheProxys,
-}
+use crate::telemetry::metrics::Decision;
 
 /// Judges the request that a trusted proxy describes.
 ///
 /// # Errors
-/// As the path of a request, and 400 when the description is missing, contradicts itself or comes from a
-/// peer that is not in `trusted_proxies`.
+/// As the path of a request, and 400 when the description is missing, contradicts itself or the app's address,
+/// or comes from a peer that is not in `trusted_proxies`.
 pub async fn answer(
     worker: &Worker,
     asked: &Protected,
@@ -57,35 +40,33 @@ pub async fn answer(
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     let headers = request.headers();
-    let described = match described(headers) {
-        Ok(Some(described)) if visitor.trust == Trust::Proxy => described,
-        Err(failure) if visitor.trust == Trust::Proxy => return Err(failure),
-        // SECURITY: what a stranger describes is no input to a decision; there is nothing to say yes to.
-        _ if authentication::person(worker, asked, headers, &mut trail.cookies).await?.is_none() => {
-            return Err(Failure::SignInNeeded);
-        }
-        Ok(None) => {
-            return Err(Failure::BadRequest("verify was asked without X-Forwarded-Uri or X-Original-URL"));
-        }
-        _ => {
-            return Err(Failure::BadRequest(
-                "verify was asked by a peer that is not in server.trusted_proxies",
-            ));
-        }
+    if visitor.trust == Trust::Stranger {
+        return Err(not_believed(worker, asked, headers, visitor, trail).await?);
+    }
+    let Some(described) = Described::of(headers)? else {
+        return Err(match person(worker, asked, headers, trail).await? {
+            None => Failure::SignInNeeded,
+            Some(_) => Failure::BadRequest("verify was asked without X-Forwarded-Uri or X-Original-URL"),
+        });
     };
-    let method = described.method.as_ref();
-    let facts = Facts::of(method.unwrap_or(&Method::GET), &described.target, headers)?;
-    let app = {
-        let authority = described.authority.as_deref().map_or(Cow::Borrowed(""), folded_authority);
-        if authority.is_empty() {
-            asked
-        } else {
-            worker.gateway.routes.app(&worker.gateway.apps, &authority, &facts.path)?
-        }
-    };
+    let Described { method, schemes, authority, target, redirects } = described;
+    trail.record.target = target.path_and_query().cloned();
+    if let Some(method) = &method {
+        trail.record.method = method.clone();
+    }
+    let facts = Facts::of(method.as_ref().unwrap_or(&Method::GET), &target, headers)?;
+    // SECURITY: where nothing names a host it is the one that was asked, but the app is found by the path:
+    // `/wiki/admin` must not be judged by the rules of the app at `/`.
+    let authority = authority.unwrap_or_else(|| asked.settings.origin.authority().into());
+    let app = worker.gateway.routes.app(&worker.gateway.apps, &authority, &facts.path)?;
     // SECURITY: a session belongs to the origin that its cookie came from.
     if app.origin != asked.origin {
         return Err(Failure::BadRequest("the described host is another than the one that was asked"));
+    }
+    if schemes.into_iter().flatten().any(|scheme| scheme != app.settings.origin.scheme()) {
+        return Err(Failure::BadRequest(
+            "the described scheme (X-Forwarded-Proto, or that of the address) is not that of the app's url",
+        ));
     }
     trail.record.app = Some(Arc::clone(&app.labels));
     trail.record.metrics = Arc::clone(&app.metrics);
@@ -93,22 +74,27 @@ pub async fn answer(
     if app.endpoint(facts.path.as_str())?.is_some() {
         return Err(Failure::BadRequest("our own endpoints are passed on, not verified"));
     }
-    let fit = fit(app, method, &facts.path)?;
+    let fit = fit(app, method.as_ref(), &facts.path)?;
     trail.record.rule = Some(app.label_of(fit));
-    let person = authentication::person(worker, app, headers, &mut trail.cookies).await?;
+    let person = person(worker, app, headers, trail).await?;
     trail.record.subject = person.as_ref().and_then(|person| worker.subject(person));
-    let intent = Intent::of(facts.method, headers);
-    // SECURITY: a proxy may take `Connection` and `Upgrade` out of its question and still open the WebSocket;
-    // another site's page must not get it opened with this person's cookies (cross-site WebSocket hijacking).
-    if intent == Intent::WebSocket || headers.contains_key(SEC_WEBSOCKET_KEY) {
-        check_origin(app, headers)?;
-    }
     match decide(&app.settings.rules, fit, person.as_ref().map(|person| &person.profile)) {
-        Permission::Admit(admission) => Ok(admitted(app, &admission)),
+        Permission::Admit(admission) => {
+            // SECURITY: a proxy may take `Connection` and `Upgrade` out of its question and still open the
+            // WebSocket; another site's page must not get it opened with this person's cookies (cross-site
+            // WebSocket hijacking).
+            if is_websocket_of_a_proxy(facts.method, headers) {
+                check_origin(app, headers)?;
+            }
+            let signed_in = admission.profile().is_some();
+            trail.record.decision = if signed_in { Decision::Admitted } else { Decision::Public };
+            Ok(admitted(app, &admission))
+        }
         Permission::SignIn => {
-            let navigates = intent == Intent::Navigation;
+            trail.record.decision = Decision::SignIn;
+            let navigates = facts.intent() == Intent::Navigation;
             let reads = matches!(*facts.method, Method::GET | Method::HEAD);
-            if described.redirects == Redirects::Ours && navigates && reads {
+            if redirects == Redirects::Ours && navigates && reads {
                 return login::begin(worker, app, &facts, facts.target().into_owned(), trail).await;
             }
             Err(Failure::SignInNeeded)
@@ -118,6 +104,42 @@ pub async fn answer(
             Err(Failure::Denied { denial, person })
         }
     }
+}
+
+/// What a peer gets that is not a trusted proxy, whatever it describes.
+///
+/// SECURITY: what a stranger describes is no input to a decision; there is nothing to say yes to.
+async fn not_believed(
+    worker: &Worker,
+    asked: &Protected,
+    headers: &HeaderMap,
+    visitor: &Visitor,
+    trail: &mut Trail,
+) -> Result<Failure, Failure> {
+    if DESCRIBING.iter().any(|name| headers.contains_key(name)) {
+        let (peer, app) = (visitor.peer.ip(), &asked.settings.name);
+        tracing::warn!(%peer, %app, "verify was asked by a peer that is not in server.trusted_proxies; if it is your proxy, list it there");
+    }
+    Ok(match person(worker, asked, headers, trail).await? {
+        None => Failure::SignInNeeded,
+        Some(_) => Failure::BadRequest("verify was asked by a peer that is not in server.trusted_proxies"),
+    })
+}
+
+/// Who asks. A session in several cookies is not renewed here: proxies hand one `Set-Cookie` on, and a
+/// browser with one piece of a renewed session has none.
+async fn person(
+    worker: &Worker,
+    app: &Protected,
+    headers: &HeaderMap,
+    trail: &mut Trail,
+) -> Result<Option<Person>, Failure> {
+    let mut cookies = Vec::new();
+    let person = authentication::person(worker, app, headers, &mut cookies).await?;
+    if cookies.len() == 1 {
+        trail.cookies.append(&mut cookies);
+    }
+    Ok(person)
 }
 
 /// 200 with every identity header; empty where there is no value, so that the proxy overwrites what a client
@@ -130,71 +152,4 @@ fn admitted(app: &Protected, admission: &Admission) -> Response<Body> {
         headers.insert(name.clone(), value);
     }
     response
-}
-
-/// The request that the headers describe, by `X-Forwarded-*` or by `X-Original-*`; `None` when by neither.
-fn described(headers: &HeaderMap) -> Result<Option<Described>, Failure> {
-    let forwarded_uri = text(headers, "x-forwarded-uri")?;
-    let original_url = text(headers, "x-original-url")?;
-    let redirects = if forwarded_uri.is_some() { Redirects::Ours } else { Redirects::TheProxys };
-    let forwarded =
-        forwarded_uri.map(|uri| split(uri, text(headers, "x-forwarded-host").ok().flatten())).transpose()?;
-    let original = original_url.map(|url| split(url, None)).transpose()?;
-    let method = agree(text(headers, "x-forwarded-method")?, text(headers, "x-original-method")?)?;
-    let method = method
-        .map(|method| Method::from_bytes(method.as_bytes()))
-        .transpose()
-        .map_err(|_| Failure::BadRequest("the described method is no method"))?;
-    let (authority, target) = match (forwarded, original) {
-        (None, None) => return Ok(None),
-        (Some(one), None) | (None, Some(one)) => one,
-        (Some((forwarded_host, forwarded)), Some((original_host, original))) => {
-            // SECURITY: two descriptions that differ would let one be judged and the other be served.
-            let hosts_differ = matches!((&forwarded_host, &original_host), (Some(a), Some(b)) if a != b);
-            if forwarded != original || hosts_differ {
-                return Err(Failure::BadRequest(
-                    "X-Forwarded-* and X-Original-* describe different requests",
-                ));
-            }
-            (forwarded_host.or(original_host), forwarded)
-        }
-    };
-    Ok(Some(Described { method, authority, target, redirects }))
-}
-
-fn agree<'a>(one: Option<&'a str>, other: Option<&'a str>) -> Result<Option<&'a str>, Failure> {
-    match (one, other) {
-        (Some(one), Some(other)) if one != other => {
-            Err(Failure::BadRequest("X-Forwarded-Method and X-Original-Method differ"))
-        }
-        (one, other) => Ok(one.or(other)),
-    }
-}
-
-/// Host and target of a described address: a path, or an absolute address.
-fn split(address: &str, host: Option<&str>) -> Result<(Option<String>, Uri), Failure> {
-    let bad = || Failure::BadRequest("the described address can't be read");
-    if address.starts_with('/') {
-        let target: PathAndQuery = address.parse().map_err(|_| bad())?;
-        return Ok((host.map(str::to_owned), Uri::from(target)));
-    }
-    let uri: Uri = address.parse().map_err(|_| bad())?;
-    let authority = uri.authority().ok_or_else(bad)?.as_str().to_owned();
-    let target = uri.path_and_query().cloned().ok_or_else(bad)?;
-    if host.is_some_and(|host| folded_authority(host) != folded_authority(&authority)) {
-        return Err(Failure::BadRequest("the described host and address differ"));
-    }
-    Ok((Some(authority), Uri::from(target)))
-}
-
-/// The one value of a header, which must be there once and be text.
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Failure> {
-    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => {
-            value.to_str().map(Some).map_err(|_| Failure::BadRequest("a describing header is no text"))
-        }
-        (Some(_), Some(_)) => Err(Failure::BadRequest("a describing header came twice")),
-    }
 }

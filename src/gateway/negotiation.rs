@@ -5,13 +5,22 @@
 //! enter, allocates nothing, and takes a malformed header for the less trusting case.
 
 use http::Method;
-use http::header::{ACCEPT, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE};
+use http::header::{
+    ACCEPT, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, SEC_WEBSOCKET_KEY, UPGRADE,
+};
 
 use crate::foundation::origin::Origin;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+/// `Sec-Purpose` (`prefetch`, `prefetch;prerender`), and what older browsers say.
+const SPECULATIVE: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
 
 /// What sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +50,20 @@ impl Intent {
         };
         if navigates { Self::Navigation } else { Self::Script }
     }
+}
+
+/// Whether a proxy's question is about a WebSocket handshake: also where the proxy took `Connection` and
+/// `Upgrade` out of the question, as nginx does. What only a handshake has tells, and so does the browser.
+pub fn is_websocket_of_a_proxy(method: &Method, headers: &HeaderMap) -> bool {
+    is_websocket_handshake(method, headers)
+        || headers.contains_key(SEC_WEBSOCKET_KEY)
+        || any(headers, &SEC_FETCH_MODE, |value| value == b"websocket")
+}
+
+/// Whether a browser asks in advance for what the person may never open. What it gets must change nothing.
+pub fn is_speculative(headers: &HeaderMap) -> bool {
+    let prefetches = |value: &[u8]| value.get(..8).is_some_and(|word| word.eq_ignore_ascii_case(b"prefetch"));
+    SPECULATIVE.iter().any(|name| any(headers, name, prefetches))
 }
 
 /// What a request gets that needs a session and has none.

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
 use http::HeaderMap;
+use http::header::{FORWARDED, HeaderName};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::foundation::origin::Scheme;
@@ -67,14 +68,89 @@ impl Visitor {
         self.tunnel.borrow_mut().take()
     }
 
-    /// The address of the client behind trusted proxies.
+    /// The address of the client behind trusted proxies: by `X-Forwarded-For`, or by `Forwarded` (RFC 7239)
+    /// where that is all there is.
     pub fn client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> IpAddr {
+        let peer = self.peer.ip();
         if self.trust == Trust::Stranger {
-            return self.peer.ip();
+            return peer;
         }
-        let listed = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let addresses: Vec<IpAddr> =
-            listed.flat_map(|list| list.split(',')).filter_map(|item| item.trim().parse().ok()).collect();
-        proxies.client(self.peer.ip(), &addresses)
+        if headers.contains_key(X_FORWARDED_FOR) {
+            return proxies.client(peer, from_the_right(headers, &X_FORWARDED_FOR).map(address));
+        }
+        proxies.client(peer, from_the_right(headers, &FORWARDED).map(forwarded_for))
+    }
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The elements of a list over all its header lines, the latest first, without empty ones.
+fn from_the_right<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).iter().rev();
+    let elements = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// An address as proxies write it: alone, with a port, in brackets.
+fn address(element: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(element).ok()?;
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bare)
+}
+
+/// The `for` of an element of `Forwarded` (RFC 7239 section 4).
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    // SECURITY: a comma in a quoted value tears an element apart; what is left of it names nobody.
+    let quotes = element.iter().filter(|byte| **byte == b'"').count();
+    if quotes % 2 == 1 || element.contains(&b'\\') {
+        return None;
+    }
+    let mut pairs = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let node = pairs.find_map(|pair| {
+        let (name, node) = pair.split_at_checked(4)?;
+        name.eq_ignore_ascii_case(b"for=").then_some(node)
+    })?;
+    address(node.strip_prefix(b"\"").and_then(|node| node.strip_suffix(b"\"")).unwrap_or(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_what_the_trusted_proxies_saw_and_nothing_left_of_it() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let visitor = |peer: &str| {
+            Visitor::new(Peer::new(format!("{peer}:1").parse().unwrap()), Scheme::Http, &proxies)
+        };
+        let xff = "x-forwarded-for";
+        for (peer, lines, client) in [
+            ("192.0.2.1", &[(xff, "6.6.6.6")][..], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &[(xff, "6.6.6.6, 198.51.100.7")], "198.51.100.7"),
+            ("10.0.0.1", &[(xff, "6.6.6.6"), (xff, "198.51.100.7, 10.0.0.2")], "198.51.100.7"),
+            ("10.0.0.1", &[(xff, "6.6.6.6, 198.51.100.7:4711")], "198.51.100.7"),
+            ("10.0.0.1", &[(xff, "6.6.6.6, [2001:db8::7]:4711, 10.0.0.2:80")], "2001:db8::7"),
+            ("10.0.0.1", &[(xff, "6.6.6.6,[2001:db8::7]")], "2001:db8::7"),
+            ("10.0.0.1", &[(xff, "6.6.6.6, 2001:db8::7,")], "2001:db8::7"),
+            ("10.0.0.1", &[(xff, "6.6.6.6, unknown")], "10.0.0.1"),
+            ("10.0.0.1", &[(xff, "6.6.6.6, unknown, 10.0.0.2")], "10.0.0.2"),
+            ("10.0.0.1", &[(xff, "6.6.6.6, \u{e9}")], "10.0.0.1"),
+            ("10.0.0.1", &[(xff, "10.0.0.3, 10.0.0.2")], "10.0.0.3"),
+            ("10.0.0.1", &[("forwarded", "for=6.6.6.6, for=198.51.100.7;proto=https")], "198.51.100.7"),
+            ("10.0.0.1", &[("forwarded", "proto=https;For=\"[2001:db8::7]:4711\"")], "2001:db8::7"),
+            ("10.0.0.1", &[("forwarded", "for=6.6.6.6"), ("forwarded", "for=_hidden")], "10.0.0.1"),
+            ("10.0.0.1", &[("forwarded", "for=198.51.100.7;host=\"a,for=6.6.6.6;b\"")], "10.0.0.1"),
+            ("10.0.0.1", &[("forwarded", "for=198.51.100.7;host=\"a\\\",for=6.6.6.6;b\"")], "10.0.0.1"),
+            ("10.0.0.1", &[("forwarded", "for=6.6.6.6"), (xff, "198.51.100.7")], "198.51.100.7"),
+        ] {
+            let headers = lines.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+                headers.append(HeaderName::from_static(name), value.parse().unwrap());
+                headers
+            });
+            let found = visitor(peer).client(&headers, &proxies);
+            assert_eq!(found.to_string(), client, "{peer} {lines:?}");
+        }
     }
 }
