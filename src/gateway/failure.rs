@@ -49,6 +49,9 @@ pub enum Failure {
         /// What it takes.
         allowed: &'static str,
     },
+    /// TRACE, to any app.
+    #[error("TRACE is passed on to no app")]
+    Trace,
     /// Anything else that can't be understood.
     #[error("{0}")]
     BadRequest(&'static str),
@@ -75,6 +78,9 @@ pub enum Failure {
     /// The sign-in failed at or with the provider.
     #[error("{0}")]
     SignIn(#[source] OidcError),
+    /// What the provider says of the person does not fit into where sessions are kept.
+    #[error("{0}")]
+    SessionTooLarge(#[source] StoreError),
     /// The session store is out of reach.
     #[error("the session store is out of reach: {0}")]
     Store(#[source] StoreError),
@@ -97,7 +103,7 @@ pub struct Audience<'a> {
     pub intent: Intent,
     /// The path and query that were asked for.
     pub target: Option<&'a str>,
-    /// Where a sign-in that failed begins anew.
+    /// Where a sign-in that failed, or is needed first, begins.
     pub retry: Option<&'a str>,
 }
 
@@ -129,12 +135,14 @@ impl Failure {
             | Self::AmbiguousPath(_)
             | Self::Host
             | Self::UnknownHost
-            | Self::NoApp => Decision::Refused,
+            | Self::NoApp
+            | Self::Trace => Decision::Refused,
             Self::NoEndpoint
             | Self::Method { .. }
             | Self::BadRequest(_)
             | Self::Login(_)
-            | Self::SignIn(_) => Decision::Endpoint,
+            | Self::SignIn(_)
+            | Self::SessionTooLarge(_) => Decision::Endpoint,
             Self::SignInNeeded | Self::NothingSent => Decision::SignIn,
             Self::Denied { .. } | Self::ForeignOrigin => Decision::Denied,
             Self::Store(_) | Self::Upstream(_) | Self::Internal(_) => Decision::Failed,
@@ -150,14 +158,22 @@ impl Failure {
         }
         let form = Form::of(audience.intent, audience.headers);
         let retry = match self {
-            Self::Login(_) | Self::SignIn(_) => audience.retry.or(Some(&sign_in)),
+            Self::Login(_) | Self::SignIn(_) | Self::SessionTooLarge(_) => audience.retry.or(Some(&sign_in)),
             Self::Store(_) | Self::Upstream(_) => audience.target,
             _ => None,
         };
         let sign_out = audience.app.map(|app| app.path_of(Endpoint::SignOut)).unwrap_or_default();
-        let own = if matches!(self, Self::NothingSent) { &sign_in } else { &sign_out };
+        let own = match self {
+            Self::NothingSent => audience.retry.unwrap_or(&sign_in),
+            _ => &sign_out,
+        };
         let mut response = pages.answer(&self.page(reference, retry, own), form, language);
-        if let Self::Method { allowed } = self {
+        let allowed = match self {
+            Self::Method { allowed } => Some(*allowed),
+            Self::Trace => Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            _ => None,
+        };
+        if let Some(allowed) = allowed {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response
@@ -172,7 +188,7 @@ impl Failure {
             Self::Host | Self::BadRequest(_) | Self::SignInNeeded => failure(FailureKind::BadRequest),
             Self::UnknownHost => failure(FailureKind::UnknownHost),
             Self::NoApp | Self::NoEndpoint => failure(FailureKind::NotFound),
-            Self::Method { .. } => failure(FailureKind::MethodNotAllowed),
+            Self::Method { .. } | Self::Trace => failure(FailureKind::MethodNotAllowed),
             Self::NothingSent => Page::NothingSent { sign_in: own, reference },
             Self::Denied { denial, person } => {
                 let reason = match denial {
@@ -184,6 +200,9 @@ impl Failure {
             Self::ForeignOrigin => failure(FailureKind::ForeignOrigin),
             Self::Login(cause) => Page::SignInFailed { cause: *cause, reference, retry },
             Self::SignIn(error) => Page::SignInFailed { cause: cause(error), reference, retry },
+            Self::SessionTooLarge(_) => {
+                Page::SignInFailed { cause: SignInCause::SessionTooLarge, reference, retry }
+            }
             Self::Store(_) => failure(FailureKind::SessionsUnreachable),
             Self::Upstream(error) => failure(match error.status() {
                 StatusCode::GATEWAY_TIMEOUT => FailureKind::AppTooSlow,

@@ -45,7 +45,9 @@ pub async fn forward(
     let (mut parts, body) = request.into_parts();
     rewrite(app, visitor, &admission, &mut parts)?;
     let answer = upstream.exchange(Request::from_parts(parts, Body::incoming(body))).await;
-    answer.map_err(Failure::Upstream)
+    let mut answer = answer.map_err(Failure::Upstream)?;
+    app.cookies.strip_set(answer.headers_mut());
+    Ok(answer)
 }
 
 /// Refuses a WebSocket that a page of another origin opens in a signed-in person's browser.
@@ -77,9 +79,13 @@ async fn open_websocket(
     rewrite(app, visitor, admission, &mut parts)?;
     let switched = worker.upstream(app)?.switch(Request::from_parts(parts, Body::empty())).await;
     match switched.map_err(Failure::Upstream)? {
-        Switch::Answer(answer) => Ok(answer),
-        Switch::Tunnel(answer, app) => {
-            visitor.tunnels(Tunnel { app, ended: Box::pin(session_end(Rc::clone(worker), person)) });
+        Switch::Answer(mut answer) => {
+            app.cookies.strip_set(answer.headers_mut());
+            Ok(answer)
+        }
+        Switch::Tunnel(mut answer, end) => {
+            app.cookies.strip_set(answer.headers_mut());
+            visitor.tunnels(Tunnel { app: end, ended: Box::pin(session_end(Rc::clone(worker), person)) });
             Ok(answer)
         }
     }

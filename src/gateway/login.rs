@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use http::header::REFERER;
+use http::{HeaderMap, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::Worker;
 use super::answer::redirect;
 use super::apps::{Endpoint, Protected};
 use super::failure::Failure;
+use super::negotiation::is_speculative;
 use super::request::Facts;
 use super::trail::Trail;
+use super::{authentication, return_to};
 use crate::foundation::body::Body;
 use crate::oidc::{LoginRequest, OidcError, PendingLogin};
+use crate::sessions::Gone;
 
 /// What a login's cookie carries from the redirect to the callback.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,12 +27,15 @@ pub struct Login {
     pub return_to: String,
     /// Provider, state, nonce and code verifier.
     pub pending: PendingLogin,
+    /// The session that the browser had, where its cookie will not come with the callback.
+    pub previous: Option<Gone>,
 }
 
 /// Sends a browser to the app's provider. The answer sets the login's cookie.
 ///
 /// # Errors
-/// When nothing is known of the provider yet and it cannot be reached now either.
+/// When nothing is known of the provider yet and it cannot be reached now either. 401 when the browser only
+/// asks in advance: a login is for somebody who is there.
 pub async fn begin(
     worker: &Worker,
     app: &Protected,
@@ -36,6 +43,9 @@ pub async fn begin(
     return_to: String,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
+    if is_speculative(facts.headers) {
+        return Err(Failure::SignInNeeded);
+    }
     trail.retry = Some(again(app, &return_to));
     let redirect_uri =
         app.url_of(Endpoint::Callback).ok_or(Failure::Internal("the callback is no address"))?;
@@ -54,7 +64,8 @@ pub async fn begin(
     }
     .map_err(Failure::SignIn)?;
     let state = pending.state().to_owned();
-    let mut login = Login { app: app.settings.name.clone(), return_to, pending };
+    let previous = previous(worker, app, facts.headers).await?;
+    let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous };
     let logins = worker.gateway.sessions.logins();
     let carried = logins.begin(&app.cookies, facts.headers, &state, &login).or_else(|_| {
         // An address that no cookie can carry: better to arrive at the front page than not at all.
@@ -63,6 +74,22 @@ pub async fn begin(
     });
     trail.cookies.extend(carried.map_err(|_| Failure::Internal("a login does not fit into a cookie"))?);
     redirect(StatusCode::FOUND, address.as_str())
+}
+
+/// The session that the callback could not see: `SameSite=Strict` withholds its cookie there.
+async fn previous(worker: &Worker, app: &Protected, headers: &HeaderMap) -> Result<Option<Gone>, Failure> {
+    if !app.cookies.is_withheld_after_redirects() {
+        return Ok(None);
+    }
+    let person = authentication::person(worker, app, headers, &mut Vec::new()).await?;
+    Ok(person.map(|person| person.live.gone()))
+}
+
+/// Where a login is begun that ends on the page which a form was sent from, or at the front page.
+pub fn from_page(app: &Protected, headers: &HeaderMap) -> String {
+    let page = headers.get(REFERER).and_then(|page| return_to::on_origin(app, page.to_str().ok()?));
+    let page = page.filter(|page| matches!(app.endpoint(return_to::path_of(page)), Ok(None)));
+    app.address(&again(app, &page.unwrap_or_else(|| app.front_page())))
 }
 
 /// Where a login that wants to end at `return_to` is begun.

@@ -165,7 +165,10 @@ impl Worker {
         match Unsigned::of(facts.method, facts.intent()) {
             Unsigned::SignIn => login::begin(self, app, facts, facts.target().into_owned(), trail).await,
             Unsigned::Refuse => Err(Failure::SignInNeeded),
-            Unsigned::SayNothingWasSent => Err(Failure::NothingSent),
+            Unsigned::SayNothingWasSent => {
+                trail.retry = Some(login::from_page(app, facts.headers));
+                Err(Failure::NothingSent)
+            }
         }
     }
 
@@ -231,8 +234,14 @@ fn tell(failure: &Failure, record: &Record, app: Option<&Protected>, reference: 
     let name = app.map_or("", |app| app.settings.name.as_str());
     let provider = app.map_or("", |app| app.settings.provider.as_str());
     match failure {
-        Failure::Login(_) | Failure::SignIn(_) => {
-            let mend = if let Failure::SignIn(error) = failure { error.mend() } else { None };
+        Failure::Login(_) | Failure::SignIn(_) | Failure::SessionTooLarge(_) => {
+            let mend = match failure {
+                Failure::SignIn(error) => error.mend(),
+                Failure::SessionTooLarge(_) => {
+                    Some("ask the provider for less (scopes), or use another session.store")
+                }
+                _ => None,
+            };
             tracing::warn!(target: AUDIT, event = "sign_in_failed", code, error, mend, reference, %client, app = name, provider, status, "sign-in failed");
         }
         Failure::Denied { .. } | Failure::ForeignOrigin | Failure::AmbiguousPath(_) => {

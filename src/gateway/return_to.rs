@@ -15,7 +15,8 @@ pub fn on_origin(app: &Protected, wanted: &str) -> Option<String> {
     local_part(&app.settings.origin, &app.origin, wanted).filter(|path| app.covers(path_of(path)))
 }
 
-fn path_of(target: &str) -> &str {
+/// The path of such an address.
+pub fn path_of(target: &str) -> &str {
     target.split(['?', '#']).next().unwrap_or(target)
 }
 

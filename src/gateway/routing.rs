@@ -86,8 +86,12 @@ pub fn route(app: &Protected, facts: &Facts<'_>) -> Result<Route, Failure> {
 /// The rule of an app that fits a method and path.
 ///
 /// # Errors
-/// When readings of the path, or methods, meet different rules.
+/// When readings of the path, or methods, meet different rules, and for TRACE.
 pub fn fit(app: &Protected, method: Option<&Method>, path: &Path<'_>) -> Result<Fit, Failure> {
+    // SECURITY: an app that answers TRACE repeats every header, also those that only we and the app may know.
+    if method == Some(&Method::TRACE) {
+        return Err(Failure::Trace);
+    }
     let seen = app.path_seen_by_app(path)?;
     let fit = app.settings.rules.fit(method, &seen);
     fit.map_err(|ambiguous| Failure::AmbiguousPath(ambiguous.reading))

@@ -9,12 +9,11 @@ use std::time::Duration;
 use aws_lc_rs::constant_time;
 use thiserror::Error;
 
-use super::authorization::{LOGIN_LIFETIME, PendingLogin};
+use super::authorization::PendingLogin;
 use super::error::OidcError;
 use super::message::{Call, told};
 use super::provider::Provider;
 use super::refusal::Refusal;
-use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
 const MOST_BYTES: usize = 16 * 1024;
@@ -62,9 +61,6 @@ pub enum CallbackError {
     /// It belongs to another login, or to another browser's.
     #[error("its `state` is another login's")]
     OtherState,
-    /// The person took too long.
-    #[error("the login was begun {0:?} ago")]
-    Expired(Duration),
     /// RFC 9207 section 2.4: announced, so it must be there.
     #[error("it has no `iss`, though the provider announces it")]
     NoIssuer,
@@ -92,7 +88,6 @@ impl CallbackError {
                 "callback_malformed"
             }
             Self::OtherProvider | Self::NoState | Self::OtherState => "callback_state",
-            Self::Expired(_) => "callback_expired",
             Self::NoIssuer | Self::OtherIssuer { .. } => "callback_issuer",
         }
     }
@@ -146,18 +141,18 @@ impl AuthorizationResponse {
 }
 
 impl PendingLogin {
-    /// Holds the response against this login and spends both.
+    /// Holds the response against this login and spends both. How long a login may take is for whoever kept it
+    /// to judge.
     ///
     /// # Errors
-    /// When the response belongs to another login or provider, came too late, breaks the protocol, or says no.
+    /// When the response belongs to another login or provider, breaks the protocol, or says no.
     pub fn check(
         self,
         provider: &Provider,
         response: AuthorizationResponse,
-        now: Timestamp,
     ) -> Result<Redemption, OidcError> {
         let settings = provider.settings();
-        self.check_for(&settings.name, &settings.issuer, response, now)
+        self.check_for(&settings.name, &settings.issuer, response)
     }
 
     fn check_for(
@@ -165,7 +160,6 @@ impl PendingLogin {
         provider: &str,
         issuer: &str,
         response: AuthorizationResponse,
-        now: Timestamp,
     ) -> Result<Redemption, OidcError> {
         // RFC 9700 section 4.4.2: the login remembers its provider.
         if self.provider != provider {
@@ -177,10 +171,6 @@ impl PendingLogin {
         let state = response.state.ok_or(CallbackError::NoState)?;
         constant_time::verify_slices_are_equal(state.as_bytes(), self.state.as_bytes())
             .map_err(|_| CallbackError::OtherState)?;
-        let age = now.since(self.started_at);
-        if age > LOGIN_LIFETIME {
-            return Err(CallbackError::Expired(age).into());
-        }
 
         // RFC 9207 section 2.4: iss, on errors too, as a plain string; one that was not announced is compared all
         // the same.

@@ -74,7 +74,6 @@ pub(super) fn pending(state: &str) -> PendingLogin {
         nonce: Secret::new("the nonce"),
         verifier: Secret::new("the verifier"),
         redirect_uri: "https://lms.example/_sso/callback".into(),
-        started_at: Timestamp::default(),
         max_age: None,
         response_iss: false,
     }

@@ -24,7 +24,7 @@ mod token;
 mod transport;
 mod userinfo;
 
-pub use authorization::{LOGIN_LIFETIME, LoginRequest, PendingLogin, RESERVED_PARAMS};
+pub use authorization::{LoginRequest, PendingLogin, RESERVED_PARAMS};
 pub use cached::Readiness;
 pub use callback::{AuthorizationResponse, CallbackError, Redemption};
 pub use end_session::{EndSession, EndSessionRequest};

@@ -144,7 +144,7 @@ impl Provider {
     /// [`OidcError::NotReady`] while there is no metadata.
     pub fn begin(&self, login: LoginRequest) -> Result<(Url, PendingLogin), OidcError> {
         let metadata = self.metadata.get().ok_or(OidcError::NotReady)?;
-        authorization::request(&self.settings, &metadata, login, self.clock.now())
+        authorization::request(&self.settings, &metadata, login)
     }
 
     /// Redeems a code: token endpoint, ID token, userinfo.

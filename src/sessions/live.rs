@@ -89,7 +89,8 @@ impl Live {
         &self.secret
     }
 
-    pub(super) const fn gone(&self) -> Gone {
+    /// What ends it when another session takes its place, also where this process no longer knows it.
+    pub const fn gone(&self) -> Gone {
         Gone { name: self.name, expires_at: self.data.expires_at }
     }
 

@@ -1,5 +1,5 @@
 //! The cookie of one login: what the gateway must remember from the redirect to the provider until the
-//! callback, sealed into the browser that began it, good for one use and a quarter of an hour.
+//! callback, sealed into the browser that began it, good for one use and half an hour.
 //!
 //! Each login has a cookie of its own, named after its `state`, so that logins in several tabs do not disturb
 //! each other. A browser holds a few at a time; the oldest go first.
@@ -20,8 +20,8 @@ use super::data::{decode, encode};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::sealing::{KeyRing, Purpose, fingerprint};
 
-/// How long a login may take.
-const LASTS: Duration = Duration::from_secs(15 * 60);
+/// How long a login may take: a password that was forgotten, a second factor that must be found first.
+const LASTS: Duration = Duration::from_secs(30 * 60);
 
 /// The most login cookies that a browser holds.
 const AT_A_TIME: usize = 5;
@@ -29,7 +29,7 @@ const AT_A_TIME: usize = 5;
 /// The longest value of a login cookie, in bytes.
 const LONGEST: usize = 3800;
 
-/// The most spent logins that are remembered; with more in a quarter of an hour the provider's own refusal of
+/// The most spent logins that are remembered; with more in that time the provider's own refusal of
 /// a code that was used has to do.
 const REMEMBERED: usize = 100_000;
 

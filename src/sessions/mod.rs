@@ -37,7 +37,7 @@ pub use data::SessionData;
 pub use error::SessionsError;
 pub use live::Live;
 pub use login::{LoginError, Logins};
-pub use store::StoreError;
+pub use store::{Gone, StoreError};
 
 use registry::{Known, Registry};
 use store::{BrowserStore, Change, Custody, Entry, FileStore, Kept, MemoryStore, Store};
@@ -213,7 +213,7 @@ impl Sessions {
         self: &Arc<Self>,
         names: &CookieNames,
         mut data: SessionData,
-        replacing: Option<&Live>,
+        replacing: Option<Gone>,
     ) -> Result<(Arc<Live>, Vec<HeaderValue>), StoreError> {
         data.expires_at = data.expires_at.min(self.expiry(data.signed_in_at));
         let now = self.clock.now();
@@ -234,7 +234,7 @@ impl Sessions {
             expires_at: live.data().expires_at,
             kept,
         };
-        let change = Change::Put { entry, replacing: replacing.map(Live::gone) };
+        let change = Change::Put { entry, replacing };
         let (sessions, made) = (Arc::clone(self), Arc::clone(&live));
         self.complete(async move {
             // SECURITY: known here before it is in the store, so that whatever ends it there finds it here.

@@ -6,6 +6,7 @@ use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
+use crate::gateway::negotiation::Intent;
 use crate::gateway::query;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
@@ -14,7 +15,7 @@ use crate::gateway::{login, return_to};
 /// Starts a login; a person who is signed in signs in again, perhaps as another.
 ///
 /// # Errors
-/// When the provider cannot be reached, or the method is another.
+/// When the provider cannot be reached, or the method is another. 401 for a script, which could not follow.
 pub async fn answer(
     worker: &Worker,
     app: &Protected,
@@ -23,6 +24,9 @@ pub async fn answer(
 ) -> Result<Response<Body>, Failure> {
     if !matches!(*facts.method, Method::GET | Method::HEAD) {
         return Err(Failure::Method { allowed: "GET, HEAD" });
+    }
+    if facts.intent() != Intent::Navigation {
+        return Err(Failure::SignInNeeded);
     }
     let named = query::value(facts.query, "provider");
     if named.is_some_and(|named| named != app.settings.provider) {

@@ -3,6 +3,8 @@
 //! The session here is gone before the browser is sent anywhere. What comes back from the provider is `state`,
 //! sealed by us, with the address that the person goes on to; without it a page is shown, which signs nobody in.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
@@ -14,11 +16,11 @@ use crate::foundation::body::Body;
 use crate::foundation::origin::Scheme;
 use crate::foundation::sealing::Purpose;
 use crate::gateway::Worker;
-use crate::gateway::answer::redirect;
+use crate::gateway::answer::{own, redirect};
 use crate::gateway::apps::{Endpoint, Protected};
 use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
-use crate::gateway::negotiation::Sender;
+use crate::gateway::negotiation::{Sender, is_speculative};
 use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
@@ -27,6 +29,9 @@ use crate::oidc::{EndSession, EndSessionRequest};
 use crate::telemetry::log::AUDIT;
 
 const LARGEST_FORM: usize = 16 * 1024;
+
+/// How long a form may take to arrive.
+const SLOWEST_FORM: Duration = Duration::from_secs(10);
 
 /// Ends the session, unless another site asked and the person has not agreed yet.
 ///
@@ -39,23 +44,29 @@ pub async fn sign_out(
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     let (parts, body) = request.into_parts();
-    let form = match parts.method {
-        Method::GET => String::new(),
-        Method::POST => read_form(body).await?,
-        _ => return Err(Failure::Method { allowed: "GET, POST" }),
-    };
+    if !matches!(parts.method, Method::GET | Method::POST) {
+        return Err(Failure::Method { allowed: "GET, POST" });
+    }
+    if is_speculative(&parts.headers) {
+        // Nobody left: the browser asks again when somebody does.
+        return Ok(own(StatusCode::FORBIDDEN, Body::empty()));
+    }
+    let person = authentication::person(worker, app, &parts.headers, &mut trail.cookies).await?;
+    trail.record.subject = person.as_ref().and_then(|person| worker.subject(person));
+    let asks = Sender::of(&parts.headers, &app.settings.origin).must_be_asked_about();
+    // What a stranger wrote into a form counts only with the ticket of a session that is here.
+    let reads = parts.method == Method::POST && (!asks || person.is_some());
+    let form = if reads { read_form(body).await? } else { String::new() };
     let field = |name| query::value(Some(&form), name).or_else(|| query::value(parts.uri.query(), name));
     let wanted = field("return_to").or_else(|| field("return"));
     let back = wanted.and_then(|wanted| return_to::on_origin(app, &wanted));
-    let person = authentication::person(worker, app, &parts.headers, &mut trail.cookies).await?;
+    let agreed = || Some(is_agreed(worker, app, person.as_ref()?, &field(TICKET_FIELD)?));
+    // SECURITY: another site must not be able to sign a person out by a link or a form (CSRF). Also where no
+    // session came: browsers withhold its cookie from another site's form, and it would live on unseen.
+    if asks && agreed() != Some(true) {
+        return Ok(ask(worker, app, person.as_ref(), back.as_deref(), &parts));
+    }
     if let Some(person) = &person {
-        trail.record.subject = worker.subject(person);
-        let sender = Sender::of(&parts.headers, &app.settings.origin);
-        let agreed = field(TICKET_FIELD).is_some_and(|ticket| is_agreed(worker, app, person, &ticket));
-        // SECURITY: another site must not be able to sign a person out by a link or a form (CSRF).
-        if sender.must_be_asked_about() && !agreed {
-            return Ok(ask(worker, app, person, back.as_deref(), &parts));
-        }
         worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
         let (name, provider) = (&app.settings.name, &app.settings.provider);
         worker.gateway.metrics.sign_out(provider, "user");
@@ -140,12 +151,13 @@ fn leave(
 fn ask(
     worker: &Worker,
     app: &Protected,
-    person: &Person,
+    person: Option<&Person>,
     back: Option<&str>,
     parts: &Parts,
 ) -> Response<Body> {
     let (action, stay) = (app.path_of(Endpoint::SignOut), app.front_page());
-    let ticket = seal(worker, app, &agreement(person), "");
+    // The page's own form comes from this site and needs no ticket, unless the browser hides where it stood.
+    let ticket = person.map(|person| seal(worker, app, &agreement(person), "")).unwrap_or_default();
     let page = Page::ConfirmSignOut {
         action: &action,
         ticket: &ticket,
@@ -192,7 +204,8 @@ fn open(worker: &Worker, app: &Protected, purpose: &str, sealed: &str) -> Option
 }
 
 async fn read_form(body: Incoming) -> Result<String, Failure> {
-    let read = Limited::new(body, LARGEST_FORM).collect().await;
+    let read = tokio::time::timeout(SLOWEST_FORM, Limited::new(body, LARGEST_FORM).collect()).await;
+    let read = read.map_err(|_| Failure::BadRequest("the form did not arrive in time"))?;
     let bytes = read.map_err(|_| Failure::BadRequest("the form is too large or broke off"))?.to_bytes();
     String::from_utf8(bytes.into()).map_err(|_| Failure::BadRequest("the form is not urlencoded"))
 }

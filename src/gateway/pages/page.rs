@@ -99,6 +99,8 @@ pub enum SignInCause {
     Declined,
     /// The provider's answer can't be trusted or read, or it refuses us. 502
     ProviderUntrusted,
+    /// The provider says more of the person than can be kept. 502
+    SessionTooLarge,
     /// The provider can't be reached, is too slow or answers 5xx. 503
     ProviderUnreachable,
 }

@@ -96,6 +96,9 @@ impl SignInCause {
             Self::ProviderUntrusted => {
                 (StatusCode::BAD_GATEWAY, "provider-untrusted", texts::NOT_VERIFIED, texts::NOT_YOUR_FAULT)
             }
+            Self::SessionTooLarge => {
+                (StatusCode::BAD_GATEWAY, "session-too-large", texts::TOO_MUCH_TOLD, texts::NOT_YOUR_FAULT)
+            }
             Self::ProviderUnreachable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "provider-unreachable",

@@ -44,6 +44,7 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         C::CodeRefused,
         C::Declined,
         C::ProviderUntrusted,
+        C::SessionTooLarge,
         C::ProviderUnreachable,
     ]
     .map(|cause| Page::SignInFailed { cause, reference, retry })
@@ -215,6 +216,7 @@ fn statuses_follow_the_cause() {
         ("code-refused", 400),
         ("declined", 403),
         ("provider-untrusted", 502),
+        ("session-too-large", 502),
         ("provider-unreachable", 503),
         ("bad-target", 400),
         ("ambiguous-path", 400),

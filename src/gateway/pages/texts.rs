@@ -82,6 +82,9 @@ texts! {
     NOT_YOUR_FAULT =
         "You did nothing wrong. Please tell your administrator, and give them the reference below.",
         "Вы всё сделали правильно. Сообщите об этом администратору и назовите код ниже.";
+    TOO_MUCH_TOLD =
+        "The sign-in service told us more about you than we can keep, so you were not signed in.",
+        "Служба входа сообщила о вас больше, чем мы можем сохранить, поэтому вход не выполнен.";
     PROVIDER_SILENT =
         "The sign-in service does not answer at the moment.",
         "Служба входа сейчас не отвечает.";

@@ -76,7 +76,7 @@ async fn a_person_signs_in_from_redirect_to_claims() {
 
     let query = format!("code=the+code&state={}", pending.state());
     let response = AuthorizationResponse::parse(&query).unwrap();
-    let redemption = pending.check(&world.provider, response, world.clock.now()).unwrap();
+    let redemption = pending.check(&world.provider, response).unwrap();
     let sign_in = world.provider.redeem(redemption).await.unwrap();
 
     assert_eq!(sign_in.subject, "anna");

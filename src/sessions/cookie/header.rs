@@ -1,7 +1,7 @@
 //! The `Cookie` request header, read by hand as RFC 6265bis section 5.8.3 writes it: pairs between semicolons,
 //! bytes untouched. Several header fields count as one.
 
-use http::header::COOKIE;
+use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 /// The pairs of all `Cookie` headers, as name and value. A pair without `=` is a name with an empty value.
@@ -21,6 +21,25 @@ pub(super) fn strip(headers: &mut HeaderMap, own: &impl Fn(&[u8]) -> bool) {
     headers.remove(COOKIE);
     for value in kept {
         headers.append(COOKIE, value);
+    }
+}
+
+/// Takes out the `Set-Cookie` headers of the cookies whose name is `own`.
+pub(super) fn strip_set(headers: &mut HeaderMap, own: &impl Fn(&[u8]) -> bool) {
+    let sets_own = |value: &HeaderValue| {
+        let pair = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        // SECURITY: browsers send a cookie without a name as its value alone: `=vestibule=x` comes back as ours.
+        let start = pair.iter().position(|byte| !matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(pair.len());
+        own(self::pair(pair.get(start..).unwrap_or_default()).0)
+    };
+    if !headers.get_all(SET_COOKIE).iter().any(sets_own) {
+        return;
+    }
+    let kept: Vec<HeaderValue> =
+        headers.get_all(SET_COOKIE).iter().filter(|value| !sets_own(value)).cloned().collect();
+    headers.remove(SET_COOKIE);
+    for value in kept {
+        headers.append(SET_COOKIE, value);
     }
 }
 

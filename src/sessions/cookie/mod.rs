@@ -159,6 +159,14 @@ impl CookieNames {
         header::strip(headers, &|name| header::is_own(name, self.stem.as_bytes()));
     }
 
+    /// Takes out of an app's answer what would set or delete a cookie of ours.
+    ///
+    /// SECURITY: an app, or whoever may write headers there, must not put a session of its choice into a browser
+    /// (session fixation) nor end one.
+    pub fn strip_set(&self, headers: &mut HeaderMap) {
+        header::strip_set(headers, &|name| header::is_own(name, self.stem.as_bytes()));
+    }
+
     /// `Set-Cookie` values for a session whose ticket is `text`.
     pub(super) fn set_session(&self, text: &str, lasts: Duration) -> Result<Vec<HeaderValue>, StoreError> {
         if text.len() <= PIECE {

@@ -138,6 +138,29 @@ fn the_app_gets_its_own_cookies_byte_for_byte_and_none_of_ours() {
 }
 
 #[test]
+fn an_app_sets_its_own_cookies_and_none_of_ours() {
+    use http::header::SET_COOKIE;
+    let ours = [
+        "__Host-vestibule=x; Path=/",
+        "vestibule=x",
+        " vestibule =x",
+        "__Host-vestibule-8443.1=y; Max-Age=0",
+        "__Host-vestibule-login-abc=z",
+        "=__Host-vestibule=x",
+        " = vestibule=x; Path=/a",
+        "vestibule",
+    ];
+    let apps = ["a=1; Path=/", "vestibule-theme=dark", "a=vestibule", "b=; vestibule=1", ""];
+    let mut headers = HeaderMap::new();
+    for value in ours.into_iter().chain(apps) {
+        headers.append(SET_COOKIE, HeaderValue::from_static(value));
+    }
+    https().strip_set(&mut headers);
+    let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+    assert_eq!(kept, apps);
+}
+
+#[test]
 fn a_session_that_no_browser_would_carry_is_refused() {
     let largest = PIECE * PIECES - 2;
     assert_eq!(https().set_session(&"x".repeat(largest), DAY).unwrap().len(), PIECES);

@@ -104,7 +104,7 @@ impl World {
         data: SessionData,
         replacing: Option<&Live>,
     ) -> (Arc<Live>, Jar) {
-        let (live, set) = sessions.create(&self.names, data, replacing).await.unwrap();
+        let (live, set) = sessions.create(&self.names, data, replacing.map(Live::gone)).await.unwrap();
         (live, jar(&set))
     }
 

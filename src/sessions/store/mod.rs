@@ -9,6 +9,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::foundation::clock::Timestamp;
 
 mod browser;
@@ -96,9 +98,9 @@ pub(super) struct Kept {
     pub(super) last_seen: Timestamp,
 }
 
-/// A record that is to go, and when it would have gone by itself.
-#[derive(Clone, Copy)]
-pub(super) struct Gone {
+/// A session that is to go, by its name, and when it would have gone by itself. It opens nothing.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Gone {
     pub(super) name: RecordName,
     pub(super) expires_at: Timestamp,
 }

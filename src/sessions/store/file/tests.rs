@@ -112,7 +112,7 @@ async fn a_disk_that_fails_is_never_a_session_made_and_when_it_is_back_so_are_th
     let (live, jar) = world.sign_in(&sessions).await;
 
     broken.store(true, Ordering::SeqCst);
-    let made = sessions.create(&world.names, live.data().clone(), Some(&live)).await;
+    let made = sessions.create(&world.names, live.data().clone(), Some(live.gone())).await;
     assert!(matches!(made, Err(super::StoreError::Unreachable(_))));
     assert!(matches!(sessions.end(&live).await, Err(super::StoreError::Unreachable(_))));
     assert!(world.find(&sessions, &jar).await.is_some(), "who is known stays signed in");
