@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::websockets::Socket;
 use crate::world::{Ask, Browser, Gateway, Rogue, Server, World};
 
 const RULES: &str = r#"
@@ -158,15 +159,59 @@ async fn a_path_whose_readings_all_meet_one_rule_is_sent_on_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn forwarded_addresses_are_never_an_input_while_proxying() {
-    let (gateway, _rogue, app, _browser) = signed_in(json!({"sub": "u-1"})).await;
-    for header in ["X-Forwarded-Uri", "X-Original-URL", "X-Rewrite-URL", "X-Original-URI"] {
-        let ask = Ask::script("GET", &gateway.url("/admin/users")).header(header, "/static/x");
+async fn forwarded_addresses_are_never_an_input_while_proxying_nor_do_they_reach_the_app() {
+    const INSTEAD: [&str; 7] = [
+        "X-Forwarded-Uri",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-Original-URI",
+        "X_Original_URL",
+        "X-Forwarded-Method",
+        "X-HTTP-Method-Override",
+    ];
+    for proxies in ["", "[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n"] {
+        let (gateway, rogue, app) = World::with_rogue(&format!("{RULES}{proxies}")).await;
+        rogue.person(json!({"sub": "u-1"}));
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        app.forget();
+        for header in INSTEAD {
+            let to_public = |path| Ask::script("GET", &gateway.url(path)).header(header, "/static/x");
+            Browser::new().send(to_public("/admin/users")).await.expect(401);
+            browser.send(to_public("/admin/users")).await.expect(403);
+            let to_private = Ask::script("GET", &gateway.url("/static/x")).header(header, "/admin/users");
+            Browser::new().send(to_private).await.expect(200);
+            assert_eq!(
+                (app.last().target(), app.last().header(header)),
+                ("/static/x", None),
+                "{header} {proxies}"
+            );
+        }
+        app.forget();
+        let ask = Ask::script("DELETE", &gateway.url("/private")).header("X-HTTP-Method-Override", "GET");
         Browser::new().send(ask).await.expect(401);
+        assert!(app.received().is_empty());
     }
-    let ask = Ask::script("DELETE", &gateway.url("/private")).header("X-HTTP-Method-Override", "GET");
-    Browser::new().send(ask).await.expect(401);
-    assert!(app.received().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_refused_for_its_origin_or_its_readings_stands_in_the_audit() {
+    let (gateway, _rogue, _app) = World::with_rogue(&format!("{RULES}[log]\nformat = \"json\"\n")).await;
+    let stranger = Browser::new();
+    stranger.send(Ask::script("GET", &gateway.url("/")).target("/static/../admin/users")).await.expect(400);
+    let live = gateway.url("/static/live");
+    let socket = Socket::at(&stranger, &live, Some("https://evil.example")).await;
+    assert_eq!(socket.status(), "403");
+    for code in ["ambiguous-path", "foreign-origin"] {
+        gateway.logs(code).await;
+        let refused = |event: &serde_json::Value| event["event"] == "refused" && event["code"] == code;
+        let events = gateway.events();
+        let event = events
+            .iter()
+            .find(|event| refused(event))
+            .unwrap_or_else(|| panic!("{code}:\n{}", gateway.log()));
+        assert_eq!(event["target"], "audit");
+    }
 }
 
 #[tokio::test]

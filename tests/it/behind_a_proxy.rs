@@ -11,7 +11,7 @@ use crate::websockets::Socket;
 use crate::world::browser::{Response, authority};
 use crate::world::program::Program;
 use crate::world::wire::Reader;
-use crate::world::{Answer, Ask, Browser, Engine, Gateway, Rogue, Server, World};
+use crate::world::{Answer, Ask, Browser, Engine, Gateway, Inside, Rogue, Server, World};
 
 const DEFAULTS: [&str; 6] = [
     "x-auth-sub",
@@ -140,6 +140,20 @@ async fn descriptions_that_disagree_or_could_be_read_in_two_ways_get_400() {
         caddy(&gateway, "GET", "/static/a%00"),
         caddy(&gateway, "GET", "no slash"),
         nginx(&gateway, "G ET", "/static/a"),
+        // What stands behind a `#` is sent on by proxies and judged by nobody.
+        caddy(&gateway, "GET", "/static/#/../../admin/x"),
+        nginx(&gateway, "GET", "/x").instead("X-Original-URL", &gateway.url("/static/a#b")),
+        nginx(&gateway, "GET", "/x").instead("X-Original-URL", &format!("{}?/static/a", gateway.url(""))),
+        nginx(&gateway, "GET", "/x").instead("X-Original-URL", &format!("{}#/static/a", gateway.url(""))),
+        nginx(&gateway, "GET", "/x").instead("X-Original-URL", &gateway.url("")),
+        // A host that is named twice is named by nobody.
+        caddy(&gateway, "GET", "/static/a").header("X-Forwarded-Host", gateway.address().to_string()),
+        nginx(&gateway, "GET", "/static/a").header("X-Forwarded-Host", "other.example"),
+        // The app is at an http address.
+        caddy(&gateway, "GET", "/static/a").instead("X-Forwarded-Proto", "https"),
+        caddy(&gateway, "GET", "/static/a").instead("X-Forwarded-Proto", "gopher"),
+        nginx(&gateway, "GET", "/x")
+            .instead("X-Original-URL", &gateway.url("/static/a").replace("http", "https")),
     ] {
         let response = browser.send(ask.clone()).await;
         assert_eq!(response.status, 400, "{ask:?}: {response:?}");
@@ -158,6 +172,117 @@ async fn what_a_peer_says_that_is_not_trusted_is_never_believed() {
         for name in DEFAULTS {
             assert_eq!(response.header(name).unwrap_or_default(), "", "{name}");
         }
+    }
+    // Most often it is the operator's own proxy, and nobody would find out.
+    let log = gateway.logs("server.trusted_proxies").await;
+    assert!(log.contains("peer=127.0.0.1"), "{log}");
+}
+
+#[tokio::test]
+async fn a_path_without_a_host_is_judged_by_the_app_that_it_reaches() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    let public = "[[apps.root.rules]]\npaths = [\"/*\"]\naccess = \"public\"\n";
+    let wiki = format!("{}/wiki", world.origin());
+    let config = String::from("[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n")
+        + &rogue.table("rogue", "")
+        + &world.app("root", &app)
+        + public
+        + &world.app_at("wiki", &wiki, &app.origin());
+    let gateway = world.start(&config).await;
+    for (target, status) in [("/a", 200), ("/wiki/admin/x", 401), ("/wiki", 401), ("/Wiki/admin", 400)] {
+        for header in ["X-Original-URL", "X-Forwarded-Uri"] {
+            let ask = Ask::new("GET", &gateway.url("/_sso/verify")).header(header, target);
+            let response = Browser::new().send(ask).await;
+            assert_eq!(response.status, status, "{header}: {target}: {response:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_target_meets_the_same_decision_asked_about_or_sent() {
+    let (gateway, _rogue, browser) = trusting().await;
+    for (target, status) in [
+        ("/\u{44b}", 200),
+        ("/admin/\u{44b}", 403),
+        ("/a;b/../c", 200),
+        ("/static/..;/admin/x", 400),
+        ("/a%00", 400),
+        ("/a#b", 400),
+    ] {
+        let sent = browser.send(Ask::script("GET", &gateway.url("/")).target(target)).await;
+        assert_eq!(sent.status, status, "{target}: {sent:?}");
+        for ask in [nginx(&gateway, "GET", "/x"), caddy(&gateway, "GET", "/x")] {
+            let ask = match format!("{ask:?}").contains("X-Original-URL") {
+                true => ask.instead("X-Original-URL", &format!("{}{target}", gateway.url(""))),
+                false => ask.instead("X-Forwarded-Uri", target),
+            };
+            assert_eq!(browser.send(ask.clone()).await.status, status, "{ask:?}");
+        }
+    }
+    browser.send(nginx(&gateway, "TRACE", "/x")).await.expect(405);
+    browser.send(caddy(&gateway, "GET", "/x").instead("X-Forwarded-Proto", "ws")).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_log_says_what_was_judged_and_why_a_question_could_not_be() {
+    let lines = format!("{RULES}[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n[log]\nformat = \"json\"\n");
+    let (gateway, _rogue, _app) = World::with_rogue(&lines).await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    browser.send(nginx(&gateway, "POST", "/judged/1?secret=x")).await.expect(200);
+    Browser::new().send(caddy(&gateway, "DELETE", "/static/judged")).await.expect(200);
+    Browser::new().send(nginx(&gateway, "GET", "/judged/3")).await.expect(401);
+    browser.send(nginx(&gateway, "GET", "/admin/judged")).await.expect(403);
+    browser.send(nginx(&gateway, "GET", "/x").instead("X-Original-URL", "/judged#5")).await.expect(400);
+    browser.send(Ask::new("GET", &gateway.url("/_sso/verify"))).await.expect(400);
+    gateway.logs("holds a fragment").await;
+    gateway.logs("verify was asked without").await;
+    gateway.logs("\"path\":\"/_sso/verify\"").await;
+    let events = gateway.events();
+    for (method, path, decision) in [
+        ("POST", "/judged/1", "admitted"),
+        ("DELETE", "/static/judged", "public"),
+        ("GET", "/judged/3", "sign_in"),
+        ("GET", "/admin/judged", "denied"),
+    ] {
+        let told = |event: &&serde_json::Value| event["target"] == "access" && event["path"] == path;
+        let event = events.iter().find(told).unwrap_or_else(|| panic!("{path}:\n{}", gateway.log()));
+        assert_eq!((&event["method"], &event["decision"]), (&json!(method), &json!(decision)), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_by_one_cookie_or_not_at_all() {
+    let lines = "[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n[session]\nstore = \"cookie\"\n";
+    let (gateway, rogue, _app) = Inside::with_rogue(lines).await;
+    let large: Vec<String> = (0..400).map(|_| crate::world::keys::random()).collect();
+    let mut people = Vec::new();
+    for (groups, renewed) in [(json!([]), 1), (json!(large), 0)] {
+        rogue.person(json!({"sub": "u-1", "groups": groups}));
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        people.push((browser, renewed));
+    }
+    gateway.later(Duration::from_secs(3600));
+    for (browser, renewed) in people {
+        let ask = Ask::new("GET", &gateway.url("/_sso/verify")).header("X-Original-URL", "/x");
+        let response = browser.send(ask).await.expect(200);
+        assert_eq!(response.headers.all("set-cookie").len(), renewed, "{} cookies", browser.cookies().len());
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_of_another_origin_is_refused_by_whatever_tells_that_it_is_one() {
+    let (gateway, _rogue, browser) = trusting().await;
+    let own = gateway.world.origin();
+    for (name, value) in [("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-Fetch-Mode", "websocket")]
+    {
+        // A page of a neighbour: browsers send it the cookies.
+        let ask = nginx(&gateway, "GET", "/live").header(name, value).header("Sec-Fetch-Site", "same-site");
+        browser.send(ask.clone()).await.expect(403);
+        browser.send(ask.clone().header("Origin", "https://evil.example")).await.expect(403);
+        browser.send(ask.clone().header("Origin", &own)).await.expect(200);
+        Browser::new().send(ask.header("Origin", "https://evil.example")).await.expect(401);
     }
 }
 
@@ -286,13 +411,31 @@ async fn is_a_good_front(front: Front) {
     {
         let mut ask = Ask::script("GET", &front.url(path));
         for name in DEFAULTS {
-            ask = ask.header(name, "forged").header(&name.replace('-', "_"), "forged");
+            for spelling in [name.to_owned(), name.replace('-', "_"), name.replace('-', ".")] {
+                ask = ask.header(&spelling, "forged");
+            }
         }
         browser.send(ask).await.expect(200);
         let request = front.app.last();
         assert_eq!(request.header("x-auth-sub").unwrap_or_default(), sub, "{path}");
         assert!(!String::from_utf8_lossy(&request.head.raw).contains("forged"), "{:?}", request.head);
     }
+
+    // What the question is asked with is for the proxy alone: nobody learns a person's headers by it.
+    for path in ["/_sso/verify", "/_sso/verify?x", "/_sso/Verify", "/_sso/%76erify", "/_sso//verify"] {
+        let ask = Ask::script("GET", &front.url("/")).target(path).header("X-Forwarded-Uri", "/private");
+        let refused = front.browser.send(ask).await;
+        assert!(matches!(refused.status, 400 | 404), "{path}: {refused:?}");
+        assert_eq!(refused.header("x-auth-sub"), None);
+    }
+
+    // A target that the rules would see another part of.
+    front.app.forget();
+    for path in ["/static/#/../../admin/x", "/static/..;/admin/x", "/static/%2e%2e/admin/x"] {
+        let response = stranger.send(Ask::script("GET", &front.url("/")).target(path)).await;
+        assert!(response.status >= 400, "{path}: {response:?}");
+    }
+    assert!(front.app.received().is_empty());
 
     // Bodies pass; rules hold; scripts get a problem they can read.
     let body = "x".repeat(100_000);

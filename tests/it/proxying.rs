@@ -54,6 +54,8 @@ async fn method_target_body_and_answer_go_through_unchanged() {
             .with("X-Own", "Да")
             .with("Set-Cookie", "a=1; Path=/")
             .with("Set-Cookie", "b=2")
+            .with("Set-Cookie", "vestibule-4180=forged; Path=/")
+            .with("Set-Cookie", "=vestibule-4180=forged")
             .with("Content-Security-Policy", "default-src *")
     });
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT"] {

@@ -147,6 +147,19 @@ async fn a_login_that_was_begun_and_forgotten_is_over_after_a_while() {
 }
 
 #[tokio::test]
+async fn a_login_may_take_half_an_hour() {
+    let (gateway, rogue, _app) = with_clock("memory").await;
+    for (minutes, status) in [(29, 302), (31, 400)] {
+        rogue.is_ahead(Duration::from_secs(minutes * 60));
+        let browser = Browser::new();
+        let login = browser.get(&gateway.url("/wanted")).await.expect(302);
+        let back = browser.get(login.location().as_str()).await.expect(302);
+        gateway.later(Duration::from_secs(minutes * 60));
+        browser.get(back.location().as_str()).await.expect(status);
+    }
+}
+
+#[tokio::test]
 async fn a_scripts_own_session_says_when_it_ends() {
     let (gateway, _rogue, _app) = with_clock("memory").await;
     let browser = Browser::new();
@@ -185,8 +198,11 @@ async fn an_identity_too_large_for_cookies_is_told_and_signs_nobody_in() {
     let groups: Vec<String> = (0..9000).map(|_| crate::world::keys::random()).collect();
     rogue.person(json!({"sub": "u-1", "groups": groups}));
     let browser = Browser::new();
-    let page = browser.visit(&gateway.url("/")).await;
-    assert!(page.status >= 400, "{page:?}");
+    let page = browser.visit(&gateway.url("/")).await.expect(502);
+    assert_eq!(page.header("retry-after"), None, "waiting mends nothing");
+    assert!(page.text().contains("Sign-in did not work"), "{page:?}");
+    let log = gateway.logs("session-too-large").await;
+    assert!(log.contains("session.store") && !log.contains("out of reach"), "{log}");
     browser.fetch(&gateway.url("/")).await.expect(401);
     assert!(app.received().is_empty());
 }
@@ -295,6 +311,24 @@ async fn a_strict_cookie_is_set_by_an_answer_that_goes_on_from_this_site() {
     assert!(app.received().is_empty());
     browser.get(&gateway.url("/course?id=3")).await.expect(200);
     assert!(app.last().header("x-auth-sub").is_some());
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_the_session_before_it_also_where_its_cookie_is_withheld() {
+    for store in STORES {
+        let lines = format!("store = \"{store}\"\ncookie = {{ same_site = \"strict\" }}");
+        let (gateway, rogue, _app) = with_session(&lines).await;
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        let old = browser.copy();
+        old.fetch(&gateway.url("/_sso/session")).await.expect(200);
+        rogue.person(json!({"sub": "u-2"}));
+        let link = Ask::navigation(&gateway.url("/_sso/sign-in")).instead("Sec-Fetch-Site", "same-origin");
+        let begun = browser.send(link).await;
+        browser.follow(begun).await.expect(200);
+        assert_eq!(browser.fetch(&gateway.url("/_sso/session")).await.json()["sub"], "u-2", "{store}");
+        assert_eq!(old.fetch(&gateway.url("/_sso/session")).await.status, 401, "{store}");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Sign-in through the real provider, in both its shapes, and what a login must never allow.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::world::{Ask, Browser, Engine, Rogue, Server, Shape, World};
+use crate::world::{Ask, Browser, Engine, Inside, Rogue, Server, Shape, World};
 
 const TRUSTED_HEADERS: &str = r#"
 [apps.lms.headers]
@@ -188,6 +190,36 @@ async fn a_completed_sign_in_gives_a_new_session_and_ends_the_one_before() {
 }
 
 #[tokio::test]
+async fn each_cookie_is_set_once_also_where_the_one_before_was_broken_or_due_for_renewal() {
+    let (gateway, rogue, _app) = Inside::with_rogue("[session]\nstore = \"cookie\"\n").await;
+    let mut ahead = Duration::ZERO;
+    for broken in [false, true] {
+        let browser = Browser::new();
+        browser.visit(&gateway.url("/")).await.expect(200);
+        let held = browser.cookies().remove(0);
+        let login = browser.get(&gateway.url("/_sso/sign-in")).await.expect(302);
+        let back = browser.get(login.location().as_str()).await.expect(302);
+        gateway.later(Duration::from_secs(600));
+        ahead += Duration::from_secs(600);
+        rogue.is_ahead(ahead);
+        let mut callback = Ask::navigation(back.location().as_str());
+        if broken {
+            // Twice the same name, as where another path set one too.
+            let own = browser.cookie_header(&back.location()).unwrap();
+            callback = callback.without_cookies().header("Cookie", format!("{own}; {}=x", held.name));
+        }
+        let done = browser.send(callback).await.expect(302);
+        let mut names: Vec<_> = done.headers.all("set-cookie");
+        names.iter_mut().for_each(|line| line.truncate(line.find('=').unwrap()));
+        let set = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), set, "{done:?}");
+        browser.fetch(&gateway.url("/_sso/session")).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn a_planted_cookie_never_becomes_a_session() {
     let (gateway, _rogue, _app) = World::with_rogue("").await;
     let browser = Browser::new();
@@ -261,6 +293,10 @@ async fn who_is_signed_in_already_goes_straight_back_from_a_callback_that_is_ove
     assert!(response.is_redirect(), "{response:?}");
     browser.follow(response).await.expect(200);
     assert_eq!(app.last().path(), "/");
+    // Nobody signed in by that.
+    let metrics = gateway.ask_admin("/metrics").await.text();
+    let counted = metrics.lines().find(|line| line.starts_with("vestibule_sign_ins_total{")).unwrap();
+    assert!(counted.ends_with(" 1") && counted.contains("\"ok\""), "{counted}");
 }
 
 #[tokio::test]

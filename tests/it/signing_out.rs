@@ -1,5 +1,7 @@
 //! Sign-out, here and at the provider.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::world::browser::Response;
@@ -115,6 +117,59 @@ async fn a_sign_out_that_another_site_started_is_asked_first() {
     let end = browser.submit(&page, page.form("")).await.expect(200);
     assert_eq!(end.url.path(), "/_sso/signed-out");
     is_signed_out(&browser, &gateway).await;
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_that_comes_without_the_cookie_is_asked_about_without_being_read() {
+    let (gateway, _rogue, _app) = World::with_rogue("").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let posted = Ask::new("POST", &gateway.url("/_sso/sign-out"))
+        .header("Accept", "text/html")
+        .header("Sec-Fetch-Mode", "navigate")
+        .header("Sec-Fetch-Site", "cross-site")
+        .header("Content-Length", "9000");
+    let begun = Instant::now();
+    let page = browser.send(posted).await.expect(200);
+    assert!(begun.elapsed() < Duration::from_secs(5), "a form that never comes is not waited for");
+    browser.fetch(&gateway.url("/_sso/session")).await.expect(200);
+    let end = browser.submit(&page, page.form("")).await.expect(200);
+    assert_eq!(end.url.path(), "/_sso/signed-out");
+    is_signed_out(&browser, &gateway).await;
+}
+
+#[tokio::test]
+async fn a_form_that_never_arrives_is_given_up() {
+    let (gateway, _rogue, _app) = World::with_rogue("").await;
+    let posted = Ask::new("POST", &gateway.url("/_sso/sign-out"))
+        .header("Origin", gateway.world.origin())
+        .header("Content-Length", "9000");
+    Browser::new().send(posted).await.expect(400);
+    gateway.logs("did not arrive in time").await;
+}
+
+#[tokio::test]
+async fn what_a_browser_asks_for_in_advance_signs_nobody_out_and_begins_no_login() {
+    let (gateway, _rogue, _app) = World::with_rogue("").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    for (name, value) in [
+        ("Sec-Purpose", "prefetch"),
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Purpose", "prefetch"),
+        ("X-Moz", "Prefetch"),
+    ] {
+        for (browser, path, status) in [
+            (&browser, "/_sso/sign-out", 403),
+            (&browser, "/_sso/sign-in", 401),
+            (&Browser::new(), "/courses", 401),
+        ] {
+            let ask = Ask::navigation(&gateway.url(path)).instead("Sec-Fetch-Site", "same-origin");
+            let response = browser.send(ask.header(name, value)).await.expect(status);
+            assert!(response.headers.all("set-cookie").is_empty(), "{path}: {response:?}");
+        }
+        browser.fetch(&gateway.url("/_sso/session")).await.expect(200);
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! WebSockets through the gateway.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -19,10 +21,16 @@ pub struct Socket {
 impl Socket {
     /// Shakes hands with what is at this origin, as a page of `origin`; the answer is in `head`.
     pub async fn open(browser: &Browser, at: &str, origin: Option<&str>) -> Self {
-        let url = Url::parse(&format!("{at}/live?room=7")).unwrap();
+        Self::at(browser, &format!("{at}/live?room=7"), origin).await
+    }
+
+    /// The same at this address.
+    pub async fn at(browser: &Browser, url: &str, origin: Option<&str>) -> Self {
+        let url = Url::parse(url).unwrap();
+        let target = &url[url::Position::BeforePath..];
         let (reader, mut writer) = tokio::io::split(browser.connect(&url).await);
         let mut request = format!(
-            "GET /live?room=7 HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-Fetch-Mode: websocket\r\n",
             authority(&url)
         );
@@ -173,6 +181,63 @@ async fn a_websocket_outlives_the_time_limit_for_answers() {
     let mut socket = Socket::open(&browser, &gateway.world.origin(), Some(&gateway.world.origin())).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     socket.echo("still here").await;
+}
+
+/// An app that answers every head at once and keeps the connection, and reads whatever follows as the next
+/// request: what a server does that takes a GET with `Upgrade` for a GET without a body.
+async fn hasty_app() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let heads = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let heads = Arc::clone(&heads);
+            tokio::spawn(async move {
+                let (reader, mut writer) = tokio::io::split(stream);
+                let mut reader = Reader::new(reader);
+                while let Some(head) = reader.head().await {
+                    heads.lock().unwrap().push(head.start.clone());
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    writer.write_all(answer).await.unwrap();
+                    let length = head.fields.get("content-length");
+                    reader.exactly(length.map_or(0, |length| length.parse().unwrap())).await;
+                }
+            });
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_handshake_with_a_length_hides_no_request_in_the_next_ones_body() {
+    let (world, rogue, (app, seen)) = (World::new(), Rogue::start().await, hasty_app().await);
+    let rules = "[[apps.lms.rules]]\npaths = [\"/pub/*\"]\naccess = \"public\"\n";
+    let origin = world.origin();
+    let config = rogue.table("rogue", "") + &world.app_at("lms", &origin, &format!("http://{app}")) + rules;
+    let gateway = world.start(&config).await;
+    let browser = Browser::new();
+    let hidden =
+        "GET /admin/secret HTTP/1.1\r\nHost: x\r\nX-Auth-Sub: boss\r\nContent-Length: 0\r\n\r\n".to_owned();
+    // The app takes so much of what comes next for the handshake's body: the next request's own head.
+    for length in (0..600).step_by(20) {
+        seen.lock().unwrap().clear();
+        let handshake = Ask::new("GET", &gateway.url("/pub/live"))
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("Origin", &origin)
+            .header("Content-Length", length.to_string());
+        let answer = browser.send(handshake).await;
+        assert!(matches!(answer.status, 200 | 400), "{answer:?}");
+        let padded = format!("{}{hidden}", "x".repeat(200));
+        let ask = Ask::script("POST", &gateway.url("/pub/x")).body("text/plain", padded);
+        browser.send(ask).await.expect(200);
+        let heads = seen.lock().unwrap().clone();
+        let expected = ["GET /pub/live HTTP/1.1", "POST /pub/x HTTP/1.1"];
+        assert!(heads == expected || heads == expected[1..], "length {length}: {heads:?}");
+    }
 }
 
 #[tokio::test]

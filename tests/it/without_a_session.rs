@@ -182,15 +182,42 @@ async fn a_form_that_another_site_posts_is_not_sent_either() {
 }
 
 #[tokio::test]
-async fn a_form_too_large_to_keep_gets_the_page_that_says_so() {
+async fn the_page_leads_back_to_where_the_form_stood() {
+    let (gateway, _rogue, app) = gateway("").await;
+    for (referer, landing) in [
+        (gateway.url("/quiz?attempt=3&n=%D0%B4"), "/quiz?attempt=3&n=%D0%B4"),
+        ("https://evil.example/quiz".into(), "/"),
+        (gateway.url("/_sso/signed-out"), "/"),
+        ("/\\evil.example".into(), "/"),
+    ] {
+        let posted = Ask::new("POST", &gateway.url("/quiz/send"))
+            .header("Accept", "text/html")
+            .header("Sec-Fetch-Mode", "navigate")
+            .header("Sec-Fetch-Site", "same-origin")
+            .header("Referer", &referer)
+            .body("application/x-www-form-urlencoded", "answer=1");
+        let browser = Browser::new();
+        let page = browser.send(posted).await.expect(403);
+        let link = crate::world::html::links(&page.text()).pop().unwrap();
+        let end = browser.visit(page.url.join(&link).unwrap().as_str()).await.expect(200);
+        assert_eq!(end.url.as_str(), gateway.url(landing), "{referer}");
+        assert_eq!(app.last().method(), "GET");
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_any_size_is_answered_without_waiting_for_it() {
     let (gateway, _rogue, app) = gateway("").await;
     let posted = Ask::new("POST", &gateway.url("/quiz"))
         .header("Accept", "text/html")
         .header("Sec-Fetch-Mode", "navigate")
         .header("Origin", gateway.world.origin())
-        .body("application/x-www-form-urlencoded", format!("essay={}", "a".repeat(4 << 20)));
-    let page = Browser::new().send(posted).await;
-    assert!((400..500).contains(&page.status), "{page:?}");
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Content-Length", (1_u64 << 40).to_string());
+    let begun = std::time::Instant::now();
+    let page = Browser::new().send(posted).await.expect(403);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(page.text().contains("Nothing was sent"), "{page:?}");
     is_our_own(&page);
     assert!(app.received().is_empty());
 }
@@ -281,6 +308,26 @@ async fn a_malformed_target_gets_400_also_under_a_public_rule() {
         let response = Browser::new().raw(&gateway.url("/"), request.as_bytes()).await;
         assert_eq!(response.status, 400, "{target:?}: {response:?}");
     }
+    assert!(app.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_script_at_sign_in_gets_the_problem_instead_of_a_login() {
+    let (gateway, rogue, _app) = gateway("").await;
+    let url = gateway.url("/_sso/sign-in?return_to=/a");
+    let response = Browser::new().send(Ask::script("GET", &url)).await;
+    is_for_a_script(&response, &gateway);
+    assert!(response.headers.all("set-cookie").is_empty(), "{response:?}");
+    is_a_login(&Browser::new().get(&url).await, &rogue);
+}
+
+#[tokio::test]
+async fn trace_reaches_no_app() {
+    let rules = "[[apps.lms.rules]]\npaths = [\"/*\"]\naccess = \"public\"\n";
+    let (gateway, _rogue, app) = gateway(rules).await;
+    let response = Browser::new().send(Ask::new("TRACE", &gateway.url("/"))).await.expect(405);
+    assert!(response.header("allow").is_some_and(|allow| !allow.contains("TRACE")), "{response:?}");
+    is_our_own(&response);
     assert!(app.received().is_empty());
 }
 

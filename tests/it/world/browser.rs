@@ -1,5 +1,8 @@
 //! A browser: a cookie jar, redirects when asked, and forms. No scripts: that is Chromium's part.
 //!
+//! It withholds cookies as browsers do: `SameSite=Lax` from what another site sends but by following a link,
+//! `SameSite=Strict` from all of it, and a redirect that began on another site is another site's.
+//!
 //! Each request has its own connection, so that what one test does to a connection harms no other.
 
 use std::collections::HashMap;
@@ -7,6 +10,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
+use cookie::SameSite;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -167,6 +171,26 @@ impl Ask {
         self
     }
 
+    fn crossing(&self) -> Crossing {
+        let header = |name: &str| {
+            let (_, value) = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+            std::str::from_utf8(value).ok()
+        };
+        let crosses = match header("sec-fetch-site") {
+            Some(site) => site == "cross-site",
+            None => header("origin")
+                .or(header("referer"))
+                .is_some_and(|from| !Url::parse(from).is_ok_and(|from| is_same_site(&from, &self.url))),
+        };
+        let link = matches!(self.method.as_str(), "GET" | "HEAD")
+            && matches!(header("sec-fetch-mode"), None | Some("navigate"));
+        match (crosses, link) {
+            (false, _) => Crossing::None,
+            (true, true) => Crossing::Link,
+            (true, false) => Crossing::Other,
+        }
+    }
+
     fn bytes(&self, cookies: Option<String>) -> Vec<u8> {
         let path = match self.url.query() {
             Some(query) => format!("{}?{query}", self.url.path()),
@@ -213,6 +237,8 @@ pub struct Cookie {
     pub path: String,
     /// Whether it goes over TLS only.
     pub secure: bool,
+    /// What it is withheld from.
+    pub same_site: SameSite,
 }
 
 /// A browser with its cookies. A clone is another window of the same browser.
@@ -273,6 +299,7 @@ impl Browser {
             value: value.into(),
             path: "/".into(),
             secure: false,
+            same_site: SameSite::None,
         };
         let mut jar = self.jar.lock().unwrap();
         jar.retain(|known| !(known.host == cookie.host && known.name == cookie.name));
@@ -305,7 +332,7 @@ impl Browser {
         {
             ask = ask.header("Accept-Language", language);
         }
-        let cookies = if ask.cookies { self.cookie_header(&ask.url) } else { None };
+        let cookies = if ask.cookies { self.cookies_for(&ask.url, ask.crossing()) } else { None };
         let bytes = ask.bytes(cookies);
         let (url, method) = (ask.url, ask.method);
         let response = timeout(PATIENCE, self.exchange(&url, &method, &bytes)).await;
@@ -345,11 +372,16 @@ impl Browser {
 
     /// Goes where this response sends it, and on.
     pub async fn follow(&self, mut response: Response) -> Response {
+        let mut site = "none";
         for _ in 0..20 {
             if !response.is_redirect() {
                 return response;
             }
-            response = self.get(response.location().as_str()).await;
+            let to = response.location();
+            if !is_same_site(&response.url, &to) {
+                site = "cross-site";
+            }
+            response = self.send(Ask::navigation(to.as_str()).instead("Sec-Fetch-Site", site)).await;
         }
         panic!("more than 20 redirects: {response:?}");
     }
@@ -388,11 +420,16 @@ impl Browser {
         self.submit(page, form).await
     }
 
-    /// The value of the `Cookie` header that a request to this address would have.
+    /// The value of the `Cookie` header that a request of this site's own to this address would have.
     pub fn cookie_header(&self, url: &Url) -> Option<String> {
+        self.cookies_for(url, Crossing::None)
+    }
+
+    fn cookies_for(&self, url: &Url, crossing: Crossing) -> Option<String> {
         let jar = self.jar.lock().unwrap();
         let fits = jar.iter().filter(|cookie| {
             cookie.host == url.host_str().unwrap()
+                && !crossing.withholds(cookie.same_site)
                 && (!cookie.secure || url.scheme() == "https")
                 && path_fits(&cookie.path, url.path())
         });
@@ -410,6 +447,7 @@ impl Browser {
                 value: parsed.value().into(),
                 path: parsed.path().unwrap_or("/").into(),
                 secure: parsed.secure().unwrap_or(false),
+                same_site: parsed.same_site().unwrap_or(SameSite::Lax),
             };
             jar.retain(|old| {
                 !(old.host == cookie.host && old.name == cookie.name && old.path == cookie.path)
@@ -422,6 +460,39 @@ impl Browser {
             }
         }
     }
+}
+
+/// Whether a request comes from another site.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crossing {
+    /// From this one, or from the person.
+    None,
+    /// By a link or a redirect.
+    Link,
+    /// In any other way.
+    Other,
+}
+
+impl Crossing {
+    fn withholds(self, same_site: SameSite) -> bool {
+        match same_site {
+            SameSite::Strict => self != Self::None,
+            SameSite::Lax => self == Self::Other,
+            SameSite::None => false,
+        }
+    }
+}
+
+/// Whether two addresses are of one site: the same host, or hosts below one name.
+fn is_same_site(one: &Url, other: &Url) -> bool {
+    let site = |url: &Url| match url.host() {
+        Some(url::Host::Domain(name)) => {
+            let labels: Vec<&str> = name.split('.').collect();
+            labels[labels.len().saturating_sub(2)..].join(".")
+        }
+        host => host.unwrap().to_string(),
+    };
+    site(one) == site(other)
 }
 
 fn path_fits(cookie: &str, path: &str) -> bool {

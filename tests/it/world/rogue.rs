@@ -177,6 +177,15 @@ impl Rogue {
         self.state.behaviour.lock().unwrap().id_token = Box::new(bend);
     }
 
+    /// From now on its clock is ahead by so much, as that of a gateway whose time was moved.
+    pub fn is_ahead(&self, by: std::time::Duration) {
+        self.bend_id_token(move |draft| {
+            for time in ["iat", "exp"] {
+                draft.claims[time] = json!(draft.claims[time].as_u64().unwrap() + by.as_secs());
+            }
+        });
+    }
+
     /// Bends the userinfo response.
     pub fn bend_userinfo(&self, bend: impl Fn(&mut Value) + Send + Sync + 'static) {
         self.state.behaviour.lock().unwrap().userinfo = Box::new(bend);
