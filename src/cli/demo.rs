@@ -9,13 +9,12 @@ use std::path::Path;
 
 use clap::Args;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, complain};
 use crate::config::{self, Problems};
 use crate::demo::{self, DemoError};
 use crate::foundation::clock::Clock;
-use crate::lifecycle::{Running, StartError};
+use crate::lifecycle::{Ending, Running, StartError, Stopped};
 
 /// Try it: a gateway, a development provider and a sample LMS on loopback, nothing to configure
 #[derive(Debug, Args)]
@@ -36,29 +35,16 @@ fn demo(listen: SocketAddr) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::System)?;
     let demo = runtime.block_on(demo::Demo::bind(listen, Clock::system()))?;
     let settings = config::load_text(&demo.config_toml(), Path::new(""), std::iter::empty())?;
-    let interrupted = {
-        let _context = runtime.enter();
-        interrupted().map_err(Failure::System)?
-    };
-    let gateway = Running::start(settings, Clock::system())?;
+    let mut gateway = Running::start(settings, Clock::system())?;
     announce(&demo, &mut io::stdout().lock()).map_err(Failure::System)?;
-    runtime.block_on(demo.serve(interrupted));
+    let mut ending = Ending::Asked;
+    runtime.block_on(demo.serve(async { ending = gateway.ending().await }));
     // The apps go first: a WebSocket or an event stream of theirs would keep the gateway waiting.
     drop(runtime);
-    gateway.stop();
-    Ok(())
-}
-
-/// Resolves once the process is asked to end.
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+    match (ending, gateway.stop()) {
+        (Ending::Asked, Stopped::Drained) => Ok(()),
+        _ => Err(Failure::Cut),
+    }
 }
 
 fn announce(demo: &demo::Demo, out: &mut impl io::Write) -> io::Result<()> {
@@ -88,6 +74,8 @@ enum Failure {
     Config(#[from] Problems),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("it did not end by itself; the log says why")]
+    Cut,
     #[error("the system does not let the demo run: {0}")]
     System(io::Error),
 }
@@ -102,6 +90,7 @@ impl Failure {
             Self::Demo(DemoError::NotLoopback(_)) => {
                 ("take an address of this machine alone: vestibule demo --listen 127.0.0.1:4180", Exit::Wrong)
             }
+            Self::Start(error) => (error.mend(), Exit::Failed),
             Self::Demo(DemoError::Bind { .. }) => ("take another address with --listen", Exit::Failed),
             _ => ("", Exit::Failed),
         };

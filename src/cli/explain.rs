@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use http::Method;
 
-use super::{ConfigFile, Exit, answer, complain};
+use super::{ConfigFile, Exit, answer, cannot_start, complain};
 use crate::foundation::clock::Clock;
 use crate::gateway::explanation::{Address, Explanation, explain};
 use crate::gateway::routing::Routes;
@@ -20,7 +20,7 @@ const LARGEST_CLAIMS: u64 = 1 << 20;
 pub(super) struct Explain {
     #[command(flatten)]
     config: ConfigFile,
-    /// The address that a person opens
+    /// The address that a request is for; its path is judged as it is written
     #[arg(long)]
     url: Address,
     /// The method of the request
@@ -47,7 +47,7 @@ impl Explain {
         };
         let apps = match assemble::apps_alone(settings, &Clock::system()) {
             Ok(apps) => apps,
-            Err(error) => return complain(error, Exit::Failed),
+            Err(error) => return cannot_start(&error),
         };
         let told = explain(&apps, &Routes::new(&apps), &self.url, &self.method, claims.as_ref());
         if !self.json {

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Settings};
+use crate::lifecycle::StartError;
 
 /// Puts company sign-in in front of web applications that don't have it.
 #[derive(Debug, Parser)]
@@ -110,6 +111,11 @@ fn answer(text: impl Display) -> Exit {
 fn complain(text: impl Display, exit: Exit) -> Exit {
     // Whoever closed standard error wants to hear nothing; the exit code says it all the same.
     print(io::stderr().lock(), text).map_or(exit, |()| exit)
+}
+
+/// Prints why the gateway could not start, and what to do.
+fn cannot_start(error: &StartError) -> Exit {
+    complain(format_args!("vestibule can't start: {error}\n   mend: {}", error.mend()), Exit::Failed)
 }
 
 fn print(mut to: impl io::Write, text: impl Display) -> io::Result<()> {

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::{ConfigFile, Exit, complain};
+use super::{ConfigFile, Exit, cannot_start};
 use crate::foundation::clock::Clock;
-use crate::lifecycle::Running;
+use crate::lifecycle::{Ending, Running, Stopped};
 
-/// Run the gateway; SIGTERM and SIGINT end it, and requests in flight are let finish
+/// Run the gateway; SIGTERM and SIGINT end it, and requests in flight are let finish; a second one cuts them
 #[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -21,10 +21,12 @@ impl Run {
         };
         let mut running = match Running::start(settings, Clock::system()) {
             Ok(running) => running,
-            Err(error) => return complain(format_args!("vestibule can't start: {error}"), Exit::Failed),
+            Err(error) => return cannot_start(&error),
         };
-        running.wait_for_signal();
-        running.stop();
-        Exit::Well
+        let ending = running.wait();
+        match (ending, running.stop()) {
+            (Ending::Asked, Stopped::Drained) => Exit::Well,
+            _ => Exit::Failed,
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Whom we trust when we open a TLS connection: the system's roots, and those that a setting adds.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustls::ClientConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 use thiserror::Error;
@@ -18,18 +18,35 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// A TLS client that trusts the system's roots and, besides, `extra_roots`.
+/// A TLS client that trusts the system's roots and, besides, `extra_roots`. The system's are loaded with the
+/// first call, and once for all who add none.
 ///
 /// # Errors
 /// When the system's roots cannot be loaded, or an extra root is no certificate.
 pub fn client_config(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, TrustError> {
-    let provider = crypto_provider();
-    let verifier = Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))?;
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+    static SYSTEM: OnceLock<Arc<Verifier>> = OnceLock::new();
+    let load = |roots| Verifier::new_with_extra_roots(roots, crypto_provider()).map(Arc::new);
+    let verifier = match SYSTEM.get() {
+        Some(system) if extra_roots.is_empty() => Arc::clone(system),
+        None if extra_roots.is_empty() => {
+            let system = load(extra_roots)?;
+            Arc::clone(SYSTEM.get_or_init(|| system))
+        }
+        _ => load(extra_roots)?,
+    };
+    let builder =
+        ClientConfig::builder_with_provider(crypto_provider()).with_safe_default_protocol_versions()?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// A TLS client that trusts nobody, for connections that have no TLS: nothing is loaded for it.
+///
+/// # Errors
+/// Never with the protocol versions that rustls has.
+pub fn nobody() -> Result<ClientConfig, TrustError> {
+    let builder =
+        ClientConfig::builder_with_provider(crypto_provider()).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 /// The name that a server must prove: a DNS name or an IP address (IPv6 with or without brackets).

@@ -10,12 +10,15 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use url::{ParseError, Url};
 
-use super::apps::Protected;
+use super::apps::{Endpoint, Protected};
 use super::authorization::{Decision, Denial, decide};
 use super::failure::Failure;
+use super::negotiation::{Intent, Unsigned};
+use super::pages::SignInCause;
 use super::profile::Profile;
 use super::request::{Facts, folded_authority};
 use super::routing::{Route, Routes, route};
+use crate::foundation::secret::Secret;
 use crate::identity::access::Access;
 use crate::identity::claims::{Claims, Tokens, text};
 
@@ -107,8 +110,14 @@ fn walk(
     told.app = Some(app.settings.name.clone());
     let fit = match route(app, &facts)? {
         Route::Own(endpoint) => {
+            if let Some(allowed) = takes(endpoint).filter(|methods| !lists(methods, method)) {
+                return Err(Failure::Method { allowed });
+            }
             told.decision = "own";
-            told.reason = format!("the gateway's own endpoint {}", endpoint.name());
+            told.reason = format!(
+                "the gateway's own endpoint {}: the app never sees it, rules don't apply",
+                endpoint.name()
+            );
             return Ok(());
         }
         Route::App(fit) => fit,
@@ -116,7 +125,10 @@ fn walk(
     told.rule = app.labels.rules.get(app.label_of(fit)).cloned();
     let profile = claims.map(|claims| {
         let subject = claims.get("sub").and_then(|sub| text(sub).ok()).unwrap_or_default();
-        Rc::new(Profile::new(&app.settings, (&*subject).into(), claims, &Tokens::default()))
+        // Everyone who signs in has both; what they hold is known to the session alone.
+        let token = || Some(Secret::new(SOME_TOKEN));
+        let tokens = Tokens { access: token(), id: token(), refresh: None };
+        Rc::new(Profile::new(&app.settings, (&*subject).into(), claims, &tokens))
     });
     match decide(&app.settings.rules, fit, profile.as_ref()) {
         Decision::Admit(_) => {
@@ -131,12 +143,24 @@ fn walk(
                 (Access::SignedIn, _) => "the person is signed in and meets the rule",
             }
             .to_owned();
+            if let Some(profile) = &profile {
+                tell_headers(profile, told);
+            }
         }
         Decision::SignIn => {
             told.decision = "sign_in";
-            told.status = Some(302);
-            "nobody is signed in: a navigation is sent to the provider (302), a script gets 401"
-                .clone_into(&mut told.reason);
+            let (status, reason) = match Unsigned::of(method, Intent::Navigation) {
+                Unsigned::SignIn => (
+                    302,
+                    "nobody is signed in: a navigation is sent to the provider (302), a script gets 401",
+                ),
+                Unsigned::SayNothingWasSent => (
+                    403,
+                    "nobody is signed in: a form gets a page that says that nothing was sent (403), a script 401",
+                ),
+                Unsigned::Refuse => (401, "nobody is signed in"),
+            };
+            (told.status, told.reason) = (Some(status), reason.to_owned());
         }
         Decision::Deny(denial) => {
             told.decision = "deny";
@@ -145,9 +169,29 @@ fn walk(
         }
     }
     if let Some(profile) = profile {
-        tell_headers(&profile, told);
+        let omitted = profile.omitted.iter();
+        let omitted =
+            omitted.map(|omitted| Header { name: omitted.header.clone(), value: omitted.reason.clone() });
+        told.omitted.extend(omitted);
     }
     Ok(())
+}
+
+/// Stands for a token of the session in what is rendered here.
+const SOME_TOKEN: &str = "(token)";
+
+/// The methods that one of our endpoints takes; `None`: any.
+const fn takes(endpoint: Endpoint) -> Option<&'static str> {
+    match endpoint {
+        Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session => Some("GET, HEAD"),
+        Endpoint::Callback => Some("GET"),
+        Endpoint::SignOut => Some("GET, POST"),
+        Endpoint::Verify => None,
+    }
+}
+
+fn lists(methods: &str, method: &Method) -> bool {
+    methods.split(", ").any(|listed| listed == method.as_str())
 }
 
 /// Why a person may not enter, for operators.
@@ -167,20 +211,26 @@ pub fn reason(denial: &Denial) -> String {
     }
 }
 
+/// Why a browser has no login that a provider's answer could belong to, for operators.
+pub const fn no_login(cause: SignInCause) -> &'static str {
+    match cause {
+        SignInCause::NoCookies => "it came back without any cookie",
+        SignInCause::Expired => "its login is too old",
+        SignInCause::BadResponse => "the response has no `state`",
+        _ => "none was begun there, or it was used before",
+    }
+}
+
 fn tell_headers(profile: &Profile, told: &mut Explanation) {
-    told.headers = profile
-        .headers
-        .iter()
-        .map(|(name, value)| Header {
-            name: name.to_string(),
-            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        })
-        .collect();
-    told.omitted = profile
-        .omitted
-        .iter()
-        .map(|omitted| Header { name: omitted.header.clone(), value: omitted.reason.clone() })
-        .collect();
+    for (name, value) in &profile.headers {
+        let (name, value) = (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned());
+        if value.ends_with(SOME_TOKEN) {
+            let value = "a token of the session, which is not known here".to_owned();
+            told.omitted.push(Header { name, value });
+        } else {
+            told.headers.push(Header { name, value });
+        }
+    }
 }
 
 #[cfg(test)]

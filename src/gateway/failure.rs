@@ -73,7 +73,7 @@ pub enum Failure {
     #[error("a WebSocket was opened by a foreign origin")]
     ForeignOrigin,
     /// The browser brought no login back that this response could belong to.
-    #[error("the response belongs to no login of this browser ({0:?})")]
+    #[error("the response belongs to no login of this browser: {}", explanation::no_login(*.0))]
     Login(SignInCause),
     /// The sign-in failed at or with the provider.
     #[error("{0}")]

@@ -22,6 +22,8 @@ use crate::oidc::Provider;
 use crate::server::Drain;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the store may take to say that it can be used.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens the admin address.
@@ -98,21 +100,27 @@ async fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Byt
     }
 }
 
-/// Ready: the session store can be used, and the process is not about to end. A provider that is down is told, and makes the gateway no less
-/// ready: people who are signed in, public paths and apps of other providers are served.
+/// Ready: the session store can be used, and the process is not about to end. A provider that is down is told,
+/// and makes the gateway no less ready: people who are signed in, public paths and other providers' apps are
+/// served.
 async fn ready(state: &State) -> Response<Full<Bytes>> {
-    let store = state.gateway.sessions.count().await;
+    let asked = tokio::time::timeout(STORE_PATIENCE, state.gateway.sessions.count()).await;
+    let (usable, sessions) = match asked {
+        Ok(Ok(_)) => (true, "ok".to_owned()),
+        Ok(Err(error)) => (false, error.to_string()),
+        Err(_) => (false, "the session store does not answer".to_owned()),
+    };
     let providers: serde_json::Map<String, serde_json::Value> = state
         .providers
         .iter()
         .map(|provider| (provider.name().to_owned(), json!(provider.readiness().to_string())))
         .collect();
-    let ready = store.is_ok() && !state.drain.has_begun();
+    let ready = usable && !state.drain.has_begun();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told = json!({
         "ready": ready,
         "draining": state.drain.has_begun(),
-        "sessions": store.err().map_or_else(|| "ok".to_owned(), |error| error.to_string()),
+        "sessions": sessions,
         "providers": providers,
     });
     text(status, "application/json", format!("{told}\n"))

@@ -5,25 +5,27 @@
 
 pub mod admin;
 pub mod assemble;
+mod signals;
 pub mod workers;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::{self, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::signals::Signals;
+use self::workers::Workers;
 use crate::config;
 use crate::foundation::clock::Clock;
 use crate::foundation::trust::TrustError;
 use crate::gateway::Gateway;
 use crate::server::Drain;
 use crate::sessions::{Sessions, SessionsError};
+use crate::telemetry::log;
 use crate::telemetry::output::Output;
-use crate::telemetry::{access, log};
 use crate::upstream::UpstreamError;
 use crate::{oidc, server};
 
@@ -37,7 +39,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] server::BindError),
     /// The admin address could not be listened on.
-    #[error("the admin listener {address} can't be opened: {source} (set admin.listen to a free address)")]
+    #[error("the admin listener {address} can't be opened: {source}")]
     Admin {
         /// The address.
         address: SocketAddr,
@@ -76,16 +78,23 @@ pub enum StartError {
     Trust(#[from] TrustError),
 }
 
-/// The signals that end the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen(control: &Runtime) -> io::Result<Self> {
-        let _entered = control.enter();
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+impl StartError {
+    /// What the operator should do.
+    pub const fn mend(&self) -> &'static str {
+        match self {
+            Self::Thread(_) => {
+                "raise the limits on threads and open files (ulimit -u, ulimit -n), or lower server.workers"
+            }
+            Self::Bind(_) => "free the address, or change server.listen; for certificates, server.tls",
+            Self::Admin { .. } => "set admin.listen to a free address, or to \"\" to go without it",
+            Self::Sessions(error) => error.mend(),
+            Self::Provider { .. } => "mend its table in the configuration; `vestibule check` reads it all",
+            Self::UnknownProvider { .. } => "name one of the providers of the configuration",
+            Self::Upstream { .. } => "mend upstream and upstream_tls of the app",
+            Self::Trust(_) => {
+                "install the system's CA certificates (the package ca-certificates), or set SSL_CERT_FILE"
+            }
+        }
     }
 }
 
@@ -95,10 +104,13 @@ pub struct Running {
     signals: Signals,
     gateway: Arc<Gateway>,
     drain: Drain,
-    workers: Vec<JoinHandle<()>>,
+    workers: Workers,
     addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
 }
+
+/// How long the store may take at the end.
+const CLOSING: Duration = Duration::from_secs(5);
 
 impl Running {
     /// Starts a gateway: binds, assembles, and serves on threads of its own.
@@ -149,32 +161,76 @@ impl Running {
         &self.gateway.sessions
     }
 
-    /// Waits until the process is asked to end (SIGTERM, SIGINT).
-    pub fn wait_for_signal(&mut self) {
-        let Signals { terminate, interrupt } = &mut self.signals;
-        self.control.block_on(async {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
-            }
-        });
+    /// Waits until the process has to end: it is asked to (SIGTERM, SIGINT), or a worker is no more.
+    pub fn wait(&mut self) -> Ending {
+        let Self { control, signals, workers, .. } = self;
+        control.block_on(ending(signals, workers))
     }
 
-    /// Stops: takes no new connections, lets requests in flight finish within the grace time, and writes down
-    /// when each session was last used.
-    pub fn stop(self) {
-        self.drain.begin();
-        for worker in self.workers {
-            if worker.join().is_err() {
-                tracing::error!("a worker ended badly");
+    /// As [`Running::wait`], on any runtime.
+    pub async fn ending(&mut self) -> Ending {
+        ending(&mut self.signals, &mut self.workers).await
+    }
+
+    /// Stops: takes no new connections, lets requests in flight finish within the grace time or until the
+    /// process is asked to end once more, and writes down when each session was last used.
+    pub fn stop(self) -> Stopped {
+        let Self { control, mut signals, gateway, drain, mut workers, .. } = self;
+        drain.begin();
+        let stopped = control.block_on(async {
+            tokio::select! {
+                () = workers.ended() => Stopped::Drained,
+                signal = signals.next() => {
+                    tracing::warn!(signal, "asked to end once more: what is in flight is cut");
+                    Stopped::Cut
+                }
             }
+        });
+        if stopped == Stopped::Drained {
+            control.block_on(close(&gateway.sessions));
+            tracing::info!("stopped");
         }
-        if let Err(error) = self.control.block_on(self.gateway.sessions.close()) {
-            tracing::error!(%error, "the last use of some sessions could not be written");
-        }
-        self.control.shutdown_timeout(std::time::Duration::from_secs(1));
-        tracing::info!("stopped");
-        access::flush();
+        control.shutdown_background();
         Output::get().flush();
+        stopped
+    }
+}
+
+/// Why the process has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was asked to.
+    Asked,
+    /// A worker is no more: what is left would serve a part of the connections only.
+    WorkerLost,
+}
+
+/// How the process came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Requests in flight had their time.
+    Drained,
+    /// A second signal cut them.
+    Cut,
+}
+
+async fn ending(signals: &mut Signals, workers: &mut Workers) -> Ending {
+    tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "draining");
+            Ending::Asked
+        }
+        () = workers.one_ended() => {
+            tracing::error!("a worker is no more: ending, so that the process can be started anew");
+            Ending::WorkerLost
+        }
+    }
+}
+
+async fn close(sessions: &Sessions) {
+    match tokio::time::timeout(CLOSING, sessions.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the last use of some sessions could not be written"),
+        Err(_) => tracing::error!("the last use of some sessions could not be written in time"),
     }
 }

@@ -2,45 +2,89 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use http::{Response, StatusCode};
 use rustls::ClientConfig;
 use tokio::runtime::{self, Runtime};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
 use super::StartError;
 use crate::foundation::body::Body;
 use crate::foundation::origin::Scheme;
-use crate::foundation::trust;
+use crate::foundation::trust::{self, TrustError};
 use crate::gateway::apps::Protected;
 use crate::gateway::visitor::Visitor;
 use crate::gateway::{Gateway, Worker};
 use crate::server::{self, Bound, Connection, Drain};
 use crate::telemetry::access;
-use crate::upstream::Upstream;
+use crate::upstream::{Address, Upstream};
+
+/// The threads that serve, as the one that called sees them.
+pub struct Workers {
+    left: usize,
+    ends: UnboundedReceiver<()>,
+}
+
+impl Workers {
+    /// Waits for any of them to end, which none does before the drain unless something is broken.
+    pub async fn one_ended(&mut self) {
+        if self.left > 0 && self.ends.recv().await.is_some() {
+            self.left -= 1;
+        }
+    }
+
+    /// Waits for all of them to end.
+    pub async fn ended(&mut self) {
+        while self.left > 0 {
+            self.one_ended().await;
+        }
+    }
+}
+
+/// Tells of a worker's end, however it ends.
+struct End(UnboundedSender<()>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // When nobody listens any more, the process is ending anyway.
+        self.0.send(()).unwrap_or_default();
+    }
+}
 
 /// Starts all workers.
 ///
 /// # Errors
 /// When the system gives no thread, or TLS towards an upstream cannot be set up.
-pub fn start(bound: Bound, gateway: &Arc<Gateway>, drain: &Drain) -> Result<Vec<JoinHandle<()>>, StartError> {
+pub fn start(bound: Bound, gateway: &Arc<Gateway>, drain: &Drain) -> Result<Workers, StartError> {
     let tls = tls_of_apps(gateway)?;
-    let mut threads = Vec::new();
-    for (number, worker) in bound.into_workers().into_iter().enumerate() {
+    let (told, ends) = unbounded_channel();
+    let mut left = 0;
+    for worker in bound.into_workers() {
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let (gateway, drain, tls) = (Arc::clone(gateway), drain.clone(), tls.clone());
-        let work = move || {
-            if let Err(error) = work(&runtime, worker, gateway, &tls, drain) {
-                tracing::error!(%error, "a worker can't serve");
-            }
-            access::flush();
-        };
-        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(work);
-        threads.push(thread.map_err(StartError::Thread)?);
+        thread(left, told.clone(), move || work(&runtime, worker, gateway, &tls, drain))?;
+        left += 1;
     }
-    Ok(threads)
+    Ok(Workers { left, ends })
+}
+
+fn thread(
+    number: usize,
+    told: UnboundedSender<()>,
+    work: impl FnOnce() -> Result<(), StartError> + Send + 'static,
+) -> Result<(), StartError> {
+    let run = move || {
+        let _end = End(told);
+        if let Err(error) = work() {
+            tracing::error!(%error, mend = error.mend(), "a worker can't serve");
+        }
+        access::flush();
+    };
+    let started = thread::Builder::new().name(format!("worker-{number}")).spawn(run);
+    started.map(drop).map_err(StartError::Thread)
 }
 
 fn work(
@@ -84,21 +128,49 @@ fn upstream(app: &Protected, tls: &Arc<ClientConfig>) -> Result<Rc<Upstream>, St
     made.map_err(|source| StartError::Upstream { app: app.settings.name.clone(), source })
 }
 
-/// The trust of each app's upstream; the system's roots are loaded once for all apps without a CA of their own.
+/// The trust of each app's upstream. An app that is reached without TLS needs none.
 fn tls_of_apps(gateway: &Gateway) -> Result<Vec<Arc<ClientConfig>>, StartError> {
+    let mut without: Option<Arc<ClientConfig>> = None;
     let mut usual: Option<Arc<ClientConfig>> = None;
     let mut all = Vec::with_capacity(gateway.apps.len());
     for app in &gateway.apps {
-        let ca = &app.settings.upstream.ca;
-        let config = match &usual {
-            Some(usual) if ca.is_empty() => Arc::clone(usual),
-            _ => Arc::new(trust::client_config(ca.clone())?),
+        let settings = &app.settings.upstream;
+        let secured =
+            matches!(&settings.address, Address::Origin(origin) if origin.scheme() == Scheme::Https);
+        let config = match (secured, settings.ca.is_empty()) {
+            (false, _) => shared(&mut without, trust::nobody)?,
+            (true, true) => shared(&mut usual, || trust::client_config(Vec::new()))?,
+            (true, false) => Arc::new(trust::client_config(settings.ca.clone())?),
         };
-        if ca.is_empty() {
-            usual = Some(Arc::clone(&config));
-        }
         upstream(app, &config)?;
         all.push(config);
     }
     Ok(all)
+}
+
+fn shared(
+    made: &mut Option<Arc<ClientConfig>>,
+    make: impl FnOnce() -> Result<ClientConfig, TrustError>,
+) -> Result<Arc<ClientConfig>, TrustError> {
+    if let Some(made) = made {
+        return Ok(Arc::clone(made));
+    }
+    Ok(Arc::clone(made.insert(Arc::new(make()?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_panics_or_cannot_serve_is_told_of() {
+        let (told, ends) = unbounded_channel();
+        thread(0, told.clone(), || panic!("a worker's own mistake")).unwrap();
+        thread(1, told, || Err(StartError::Thread(std::io::Error::other("no listener")))).unwrap();
+        let mut workers = Workers { left: 2, ends };
+        workers.one_ended().await;
+        assert_eq!(workers.left, 1);
+        workers.ended().await;
+        assert_eq!(workers.left, 0);
+    }
 }

@@ -70,8 +70,8 @@ pub async fn sign_out(
         worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
         let (name, provider) = (&app.settings.name, &app.settings.provider);
         worker.gateway.metrics.sign_out(provider, "user");
-        let subject = trail.record.subject.as_deref();
-        tracing::info!(target: AUDIT, event = "sign_out", app = %name, %provider, subject, "signed out");
+        let (client, subject) = (trail.record.client, trail.record.subject.as_deref());
+        tracing::info!(target: AUDIT, event = "sign_out", %client, app = %name, %provider, subject, "signed out");
     }
     // What was to be set for a session that is over now is deleted instead.
     trail.cookies = app.cookies.clear(&parts.headers, 0);
