@@ -55,10 +55,12 @@ pub(super) fn layer(report: &mut Report, variables: &BTreeMap<String, String>, f
 
 /// Kubernetes sets such variables in every pod for a service that is called like us; they are not ours.
 fn is_service_link(rest: &str) -> bool {
-    let after_port = rest.split_once("_PORT_").or_else(|| rest.split_once("PORT_")).map(|(_, after)| after);
+    let after_port = rest.strip_prefix("PORT_").or_else(|| Some(rest.split_once("_PORT_")?.1));
     let numbered = after_port.is_some_and(|after| after.starts_with(|first: char| first.is_ascii_digit()));
-    let named = ["SERVICE_HOST", "SERVICE_PORT", "PORT"].iter().any(|end| rest.ends_with(end));
-    !rest.contains("__") && (numbered || named || rest.contains("SERVICE_PORT_"))
+    let ends = |end| rest.strip_suffix(end).is_some_and(|name| name.is_empty() || name.ends_with('_'));
+    let named = ["SERVICE_HOST", "SERVICE_PORT", "PORT"].into_iter().any(ends);
+    let port_named = rest.starts_with("SERVICE_PORT_") || rest.contains("_SERVICE_PORT_");
+    !rest.contains("__") && (numbered || named || port_named)
 }
 
 /// What a variable's name means.
@@ -152,7 +154,15 @@ mod tests {
             ("ADMIN_SERVICE_PORT", true),
             ("SERVICE_PORT_HTTP", true),
             ("PORT", true),
+            ("PORT_4180_TCP", true),
             ("PORT_4180_TCP_ADDR", true),
+            ("PORT_4180_TCP_PORT", true),
+            ("PORT_4180_TCP_PROTO", true),
+            ("ADMIN_PORT", true),
+            ("ADMIN_PORT_9180_TCP", true),
+            ("SUPPORT", false),
+            ("EXPORT_4", false),
+            ("MYSERVICE_PORT", true),
             ("SESSION_LIFETIME", false),
             ("SESSION__LIFETIME", false),
             ("SERVER__PORT", false),

@@ -19,6 +19,9 @@ use super::source::Source;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
+/// More errors of syntax follow from the first ones.
+const MOST_ERRORS: usize = 20;
+
 const MEND: &str = "text stands in quotes, each key once in its table, each bracket in a pair";
 
 /// Reads the text of the file.
@@ -66,7 +69,7 @@ pub(super) fn parse(report: &mut Report) -> Option<Dict> {
             });
         }
     }
-    for error in errors.iter() {
+    for error in errors.iter().take(MOST_ERRORS) {
         let finding = Finding::new(Fault::Syntax(error.message().to_owned())).mend(MEND);
         report.add_to_file(finding, error.span());
     }

@@ -157,6 +157,15 @@ impl Problem {
         self.finding.mend.as_deref()
     }
 
+    /// Whether it says the same of the same line.
+    pub(super) fn repeats(&self, other: &Self) -> bool {
+        let line = |problem: &Self| match &problem.location {
+            Location::File(_, position) => position.map(|position| position.line),
+            Location::Variable(_) => None,
+        };
+        line(self) == line(other) && self.key == other.key && self.finding.fault == other.finding.fault
+    }
+
     /// Problems are told in the order of the file; those of the environment come last.
     fn order(&self) -> (bool, Option<(usize, usize)>) {
         match &self.location {

@@ -38,7 +38,11 @@ impl Report {
     /// Adds a finding about the file itself.
     pub(super) fn add_to_file(&mut self, finding: Finding, at: Option<std::ops::Range<usize>>) {
         if !self.is_full() {
-            self.problems.push(finding.about_file(&self.source, at));
+            let problem = finding.about_file(&self.source, at);
+            // A line of a thousand brackets is one mistake.
+            if self.problems.last().is_none_or(|last| !last.repeats(&problem)) {
+                self.problems.push(problem);
+            }
         }
     }
 

@@ -68,6 +68,11 @@ impl Rule {
             Pattern::compile(path)
                 .map_err(|error| SpecError(format!("the path {path:?} can't be matched: {error}")))
         };
+        let allow =
+            spec.allow.as_deref().map(Expression::compile).transpose().map_err(SpecError::from_error)?;
+        if let Some(allow) = &allow {
+            judge_constant(allow)?;
+        }
         let subject = match spec.paths.as_slice() {
             [] => "every path".to_owned(),
             [path] => path.clone(),
@@ -77,12 +82,7 @@ impl Rule {
             patterns: spec.paths.iter().map(compile).collect::<Result<_, _>>()?,
             methods: spec.methods,
             access: spec.access,
-            allow: spec
-                .allow
-                .as_deref()
-                .map(Expression::compile)
-                .transpose()
-                .map_err(SpecError::from_error)?,
+            allow,
             subject,
         })
     }
@@ -102,13 +102,37 @@ impl Rule {
         met
     }
 
-    /// Some servers take `get` for GET; and what HEAD tells is what GET would.
-    fn is_for(&self, method: &Method) -> bool {
-        self.methods.iter().any(|ours| {
-            ours.as_str().eq_ignore_ascii_case(method.as_str())
-                || *ours == Method::GET && method.as_str().eq_ignore_ascii_case("HEAD")
-        })
+    /// How a method meets the rule's: methods are told apart by case (RFC 9110 section 9.1). What HEAD tells is
+    /// what GET would.
+    fn method(&self, method: &Method) -> Meets {
+        let is = |ours: &Method| ours == method || *ours == Method::GET && *method == Method::HEAD;
+        let like = |ours: &Method| {
+            let (ours, theirs) = (ours.as_str(), method.as_str());
+            ours.eq_ignore_ascii_case(theirs) || ours == "GET" && theirs.eq_ignore_ascii_case("HEAD")
+        };
+        if self.methods.is_empty() || self.methods.iter().any(is) {
+            Meets::Exactly
+        } else if self.methods.iter().any(like) {
+            Meets::ButForCase
+        } else {
+            Meets::Not
+        }
     }
+}
+
+/// An expression that never asks for claims has one value for everybody: it has to be a yes or a no.
+fn judge_constant(allow: &Expression) -> Result<(), SpecError> {
+    if allow.source().contains("claims") {
+        return Ok(());
+    }
+    let found = match allow.evaluate(&Facts::new(&Claims::default())) {
+        Ok(serde_json::Value::Bool(_)) => return Ok(()),
+        Ok(value) => format!("it is always {value}"),
+        Err(error) => format!("it can't be evaluated: {error}"),
+    };
+    Err(SpecError(format!(
+        "{found}; an expression of a rule is true or false, such as claims.email_verified"
+    )))
 }
 
 /// The rules of an app, in order.
@@ -193,12 +217,17 @@ impl AccessRules {
     /// The first rule that one reading meets. `folded` may be the reading itself when it is ASCII.
     fn first(&self, method: Option<&Method>, exact: &[u8], folded: &[u8]) -> Result<Fit, Ambiguous> {
         for (number, rule) in self.rules.iter().enumerate() {
-            if !rule.methods.is_empty() && method.is_some_and(|method| !rule.is_for(method)) {
+            let by_method = method.map_or(Meets::Exactly, |method| rule.method(method));
+            if by_method == Meets::Not {
                 continue;
             }
             match rule.meets(exact, folded) {
                 Meets::Not => {}
                 Meets::ButForCase => return Err(ambiguous(&fold(exact), " without letter case")),
+                // SECURITY: some servers take `post` for POST; neither this rule nor the next may let it in.
+                Meets::Exactly if by_method == Meets::ButForCase => {
+                    return Err(ambiguous(exact, " by the method in capitals"));
+                }
                 Meets::Exactly if method.is_none() && !rule.methods.is_empty() => {
                     return Err(ambiguous(exact, " by another method"));
                 }

@@ -22,7 +22,7 @@ use crate::config;
 use crate::foundation::clock::Clock;
 use crate::foundation::trust::TrustError;
 use crate::gateway::Gateway;
-use crate::server::Drain;
+use crate::server::{BindError, Drain};
 use crate::sessions::{Sessions, SessionsError};
 use crate::telemetry::log;
 use crate::telemetry::output::Output;
@@ -37,7 +37,7 @@ pub enum StartError {
     Thread(#[source] io::Error),
     /// An address could not be listened on.
     #[error(transparent)]
-    Bind(#[from] server::BindError),
+    Bind(#[from] BindError),
     /// The admin address could not be listened on.
     #[error("the admin listener {address} can't be opened: {source}")]
     Admin {
@@ -85,7 +85,14 @@ impl StartError {
             Self::Thread(_) => {
                 "raise the limits on threads and open files (ulimit -u, ulimit -n), or lower server.workers"
             }
-            Self::Bind(_) => "free the address, or change server.listen; for certificates, server.tls",
+            Self::Bind(BindError::InUse { .. }) => "end the other process, or change server.listen",
+            Self::Bind(BindError::Permission { .. }) => {
+                "give the process CAP_NET_BIND_SERVICE (in systemd, AmbientCapabilities), or take a port from 1024 up"
+            }
+            Self::Bind(BindError::NotHere { .. } | BindError::Other { .. }) => {
+                "set server.listen to an address of this machine, or to all: \"[::]:4180\""
+            }
+            Self::Bind(BindError::Tls(_)) => "mend cert and key in server.tls",
             Self::Admin { .. } => "set admin.listen to a free address, or to \"\" to go without it",
             Self::Sessions(error) => error.mend(),
             Self::Provider { .. } => "mend its table in the configuration; `vestibule check` reads it all",

@@ -62,7 +62,7 @@ pub enum IdTokenError {
         max_age: Duration,
     },
     /// The person signed in otherwise than `acr_values` asks for.
-    #[error("its `acr` is {found:?}, none of {asked:?}")]
+    #[error("its `acr` is {}, none of {asked:?}", .found.as_ref().map_or_else(|| "missing".to_owned(), |acr| format!("{acr:?}")))]
     Acr {
         /// What it says, if anything.
         found: Option<String>,

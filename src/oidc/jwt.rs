@@ -68,7 +68,7 @@ pub enum JwtError {
     #[error("its `typ` is {0:?}: a token of another kind")]
     Type(String),
     /// No key of the provider has that identifier and fits the algorithm.
-    #[error("the provider has no {alg} key with the identifier {kid:?}")]
+    #[error("the provider has no {alg} key{}", named(" with the identifier", .kid.as_ref()))]
     NoKey {
         /// The token's `kid`.
         kid: Option<String>,
@@ -76,7 +76,7 @@ pub enum JwtError {
         alg: &'static str,
     },
     /// The signature is not by the provider's key.
-    #[error("the signature does not fit the provider's key {kid:?}")]
+    #[error("the signature does not fit the provider's key{}", named("", .kid.as_ref()))]
     Signature {
         /// The token's `kid`.
         kid: Option<String>,
@@ -224,6 +224,11 @@ fn check_issuer(claims: &Map<String, Value>, policy: &Policy<'_>) -> Result<(), 
         return Err(JwtError::Issuer { found: told(issuer), expected: policy.issuer.to_owned() });
     }
     Ok(())
+}
+
+/// A key's identifier, where the token names one.
+fn named(before: &str, kid: Option<&String>) -> String {
+    kid.map(|kid| format!("{before} {kid:?}")).unwrap_or_default()
 }
 
 fn check_audience(claims: &Map<String, Value>, policy: &Policy<'_>) -> Result<(), JwtError> {

@@ -75,9 +75,8 @@ impl Provider {
         if issuer.as_ref().and_then(Origin::of).is_none() {
             return Err(SetupError::Issuer(settings.issuer));
         }
-        if let Some((name, _)) =
-            settings.params.iter().find(|(name, _)| RESERVED_PARAMS.contains(&name.as_str()))
-        {
+        let reserved = |name: &str| RESERVED_PARAMS.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        if let Some((name, _)) = settings.params.iter().find(|(name, _)| reserved(name)) {
             return Err(SetupError::ReservedParam(name.clone()));
         }
         let secret_needed = settings.client_auth.is_some_and(|auth| auth != ClientAuth::None);

@@ -24,12 +24,28 @@ pub(super) const ANSWER_LIMIT: usize = 1024 * 1024;
 /// The way to one provider.
 #[derive(Debug)]
 pub(super) struct Transport {
-    client: reqwest::Client,
+    /// Made with the first call: loading the system's roots must not hold the start up.
+    client: OnceLock<reqwest::Client>,
+    ca: Vec<CertificateDer<'static>>,
     timeout: Duration,
 }
 
 impl Transport {
+    /// # Errors
+    /// When a CA of the provider's own can't be used.
     pub(super) fn new(settings: &Settings) -> Result<Self, SetupError> {
+        let client = OnceLock::new();
+        let transport = Self { client, ca: settings.ca.clone(), timeout: settings.timeout };
+        if !transport.ca.is_empty() {
+            transport.client()?;
+        }
+        Ok(transport)
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, SetupError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let client = reqwest::Client::builder()
             .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
             // SECURITY: a redirect could carry a code, a secret or a token to another host.
@@ -39,10 +55,10 @@ impl Transport {
             .dns_resolver(Loopback)
             .pool_max_idle_per_host(8)
             .pool_idle_timeout(Duration::from_secs(60))
-            .tls_backend_preconfigured(tls(&settings.ca)?)
+            .tls_backend_preconfigured(tls(&self.ca)?)
             .build()
             .map_err(|error| SetupError::Client(error.to_string()))?;
-        Ok(Self { client, timeout: settings.timeout })
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Sends `request` and reads the whole answer.
@@ -59,7 +75,11 @@ impl Transport {
     async fn read(&self, call: Call, request: HttpRequest) -> Result<HttpResponse, OidcError> {
         let network = |error| OidcError::Network { call, failure: failure(error) };
         let request = reqwest::Request::try_from(request).map_err(|_| OidcError::Address { call })?;
-        let mut answer = self.client.execute(request).await.map_err(network)?;
+        let client = self.client().map_err(|error| OidcError::Network {
+            call,
+            failure: NetworkFailure::Tls(told(&error.to_string())),
+        })?;
+        let mut answer = client.execute(request).await.map_err(network)?;
         let mut response = HttpResponse::default();
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());

@@ -19,8 +19,12 @@ impl Judge<'_> {
             entries.into_iter().map(|(path, name, app)| self.app(&path, name, app, raw)).collect();
         let judged: Vec<&App> = apps.iter().flatten().collect();
         for (number, app) in judged.iter().enumerate() {
-            for other in judged.iter().take(number).filter(|other| other.origin == app.origin) {
-                self.neighbours(at, other, app);
+            for other in judged.iter().take(number) {
+                if other.origin == app.origin {
+                    self.neighbours(at, other, app);
+                } else if other.origin.host() == app.origin.host() {
+                    self.of_one_host(at, other, app, raw);
+                }
             }
             let neighbours =
                 judged.iter().filter(|other| other.origin == app.origin && other.name != app.name);
@@ -46,6 +50,27 @@ impl Judge<'_> {
                 finding.found(format!("{:?}", second.provider)).expected(format!("{:?}", first.provider));
             let path = at.key(&second.name).key("provider");
             self.report.add(&path, finding.mend("use one provider for both, or hosts of their own"));
+        }
+    }
+
+    /// Two origins of one host: a browser's request names the host and perhaps the port, never the scheme; its
+    /// cookies go to every port.
+    fn of_one_host(&mut self, at: &KeyPath, first: &App, second: &App, raw: &Raw) {
+        let authorities = |app: &App| {
+            let origin = &app.origin;
+            [origin.authority(), format!("{}:{}", origin.host(), origin.port())]
+        };
+        let found = format!("{} and {}", first.origin, second.origin);
+        if authorities(first).iter().any(|authority| authorities(second).contains(authority)) {
+            let finding =
+                Finding::invalid(format!("differs from that of {:?} by the scheme only", first.name));
+            let mend = "write both with https://, or give each app a host of its own";
+            self.report.add(&at.key(&second.name).key("url"), finding.found(found).mend(mend));
+        } else if let Some(name) = raw.session.cookie.name.as_deref() {
+            let finding =
+                Finding::invalid("would be one cookie of two origins").found(format!("{name:?}, {found}"));
+            let mend = "take it out: left out, each port has a name of its own";
+            self.report.add(&KeyPath::root().key("session").key("cookie").key("name"), finding.mend(mend));
         }
     }
 

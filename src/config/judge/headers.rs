@@ -6,18 +6,9 @@ use super::Judge;
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
 use crate::config::raw::{Header, HeaderTable};
+use crate::config::source::shown;
 use crate::identity::encoding::Encoding;
 use crate::identity::mapping::{HeaderMapping, HeaderSpec, IdentityHeader, Source, TokenKind, same_name};
-
-/// The headers of an app that names none.
-const DEFAULTS: [(&str, &str); 6] = [
-    ("X-Auth-Sub", "sub"),
-    ("X-Auth-Email", "email"),
-    ("X-Auth-Name", "name"),
-    ("X-Auth-Given-Name", "given_name"),
-    ("X-Auth-Family-Name", "family_name"),
-    ("X-Auth-Phone-Number", "phone_number"),
-];
 
 const ENCODINGS: [(&str, Encoding); 8] = [
     ("utf8", Encoding::Utf8),
@@ -37,11 +28,7 @@ impl Judge<'_> {
         at: &KeyPath,
         raw: Option<&BTreeMap<String, Header>>,
     ) -> Option<HeaderMapping> {
-        let Some(raw) = raw else {
-            let defaults = DEFAULTS.map(|(name, claim)| spec(name, Source::Claim(claim.to_owned())));
-            let compiled = defaults.into_iter().map(|spec| self.compile(at, at, spec)).collect::<Vec<_>>();
-            return compiled.into_iter().collect::<Option<_>>().map(HeaderMapping::new);
-        };
+        let Some(raw) = raw else { return Some(HeaderMapping::default_set()) };
         let entries = self.in_order(at, raw);
         let mut compiled = Vec::new();
         for (number, (path, name, header)) in entries.iter().enumerate() {
@@ -62,19 +49,16 @@ impl Judge<'_> {
         match raw {
             Header::Claim(claim) => self.compile(at, at, spec(name, Source::Claim(claim.clone()))),
             Header::Table(table) => {
-                let (key, source) = self.source(at, table)?;
                 let encoding = table.encode.as_deref();
                 let encoding = self.choice(&at.key("encode"), encoding, Encoding::Utf8, &ENCODINGS);
+                let source = self.source(at, table);
                 let (join, default, required) = (table.join.clone(), table.default.clone(), table.required);
-                let spec = HeaderSpec {
-                    name: name.to_owned(),
-                    source,
-                    encoding: encoding?,
-                    join,
-                    default,
-                    required,
-                };
-                self.compile(at, &at.key(key), spec)
+                // With a part that is wrong, the others are tried all the same.
+                let right = encoding.is_some() && source.is_some();
+                let (key, source) = source.unwrap_or_else(|| ("claim", Source::Claim("sub".to_owned())));
+                let (name, encoding) = (name.to_owned(), encoding.unwrap_or_default());
+                let spec = HeaderSpec { name, source, encoding, join, default, required };
+                self.compile(at, &at.key(key), spec).filter(|_| right)
             }
         }
     }
@@ -106,17 +90,49 @@ impl Judge<'_> {
         None
     }
 
+    /// Compiles a header; what it is refused for is found by leaving one part after the other out.
     fn compile(&mut self, at: &KeyPath, source: &KeyPath, described: HeaderSpec) -> Option<IdentityHeader> {
-        let name = described.name.clone();
-        let error = match IdentityHeader::compile(described) {
+        if let Some(path) = claims_of(&described.source).into_iter().find(|path| has_empty_part(path)) {
+            let finding =
+                Finding::invalid("names a claim with an empty part").found(format!("{:?}", shown(path)));
+            let mend = "write the names of nested claims with one dot between them, such as address.locality";
+            return self.refuse(source, finding.mend(mend));
+        }
+        let error = match IdentityHeader::compile(described.clone()) {
             Ok(header) => return Some(header),
             Err(error) => error,
         };
-        // With any source, a wrong name stays wrong: then it is to blame.
-        let plain = spec(&name, Source::Claim("sub".to_owned()));
-        let path = if IdentityHeader::compile(plain).is_ok() { source } else { at };
-        self.refuse(path, Finding::invalid(format!("can't be used: {error}")))
+        let mends = |spec: HeaderSpec| IdentityHeader::compile(spec).is_ok();
+        let path = if !mends(spec(&described.name, Source::Claim("sub".to_owned()))) {
+            at.clone()
+        } else if described.join.is_some() && mends(HeaderSpec { join: None, ..described.clone() }) {
+            at.key("join")
+        } else if described.default.is_some() && mends(HeaderSpec { default: None, ..described.clone() }) {
+            at.key("default")
+        } else if mends(HeaderSpec { encoding: Encoding::default(), ..described }) {
+            at.key("encode")
+        } else {
+            source.clone()
+        };
+        self.refuse(&path, Finding::invalid(format!("can't be used: {error}")))
     }
+}
+
+/// The paths of claims that a source names.
+fn claims_of(source: &Source) -> Vec<&str> {
+    match source {
+        Source::Claim(path) => vec![path],
+        Source::Template(template) => {
+            let named = template.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim()));
+            named.filter(|name| !name.is_empty()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `a..b`, `.a` and `a.` name nothing that a provider sends.
+fn has_empty_part(path: &str) -> bool {
+    !path.trim().is_empty() && path.split('.').any(|part| part.trim().is_empty())
 }
 
 fn spec(name: &str, source: Source) -> HeaderSpec {

@@ -7,34 +7,9 @@ use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
 use crate::config::raw::Provider;
 use crate::config::source::shown;
-use crate::oidc::{Algorithm, IdTokenHint, Logout};
+use crate::oidc::{Algorithm, IdTokenHint, Logout, RESERVED_PARAMS};
 
 const SCOPES: [&str; 4] = ["openid", "email", "profile", "phone"];
-
-/// Parameters of the authorization request that the gateway sets itself, and the key that sets each where
-/// there is one.
-const OWN_PARAMETERS: &[(&str, Option<&str>)] = &[
-    ("acr_values", Some("acr_values")),
-    ("audience", Some("audience")),
-    ("client_id", Some("client_id")),
-    ("client_secret", Some("client_secret")),
-    ("code_challenge", None),
-    ("code_challenge_method", None),
-    ("code_verifier", None),
-    ("dpop_jkt", None),
-    ("grant_type", None),
-    ("max_age", Some("max_age")),
-    ("nonce", None),
-    ("prompt", Some("prompt")),
-    ("redirect_uri", None),
-    ("request", Some("request")),
-    ("request_uri", None),
-    ("response_mode", Some("response_mode")),
-    ("response_type", None),
-    ("scope", Some("scopes")),
-    ("state", None),
-    ("ui_locales", Some("ui_locales")),
-];
 
 /// Parameters of the end-session request that the gateway sets itself.
 const OWN_LOGOUT_PARAMETERS: [&str; 4] = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
@@ -153,7 +128,7 @@ impl Judge<'_> {
         let mut right = true;
         let entries = self.in_order(at, raw);
         for (path, name, _) in &entries {
-            if let Some((_, key)) = OWN_PARAMETERS.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {
+            if let Some((_, key)) = RESERVED_PARAMS.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {
                 // SECURITY: these bind a login to one browser and one redirect; nobody may set them twice.
                 let finding = Finding::invalid("is a parameter that Vestibule sends itself");
                 let mend =

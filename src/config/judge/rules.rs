@@ -21,15 +21,18 @@ impl Judge<'_> {
         let methods = self.not_empty(&at.key("methods"), raw.methods.as_deref());
         let methods = methods.and_then(|methods| self.methods(&at.key("methods"), methods));
         let access = self.rule_access(&at.key("access"), raw.access.as_deref());
-        let (paths, methods, access) = (paths?, methods?, access?);
-        if access == Access::Public && raw.allow.is_some() {
+        let allow = raw.allow.clone();
+        if access == Some(Access::Public) && allow.is_some() {
             // SECURITY: on a public path nobody is asked, so a condition there would protect nothing.
             let finding = Finding::invalid("contradicts access = \"public\"");
-            return self
-                .refuse(&at.key("allow"), finding.mend("take out access to ask for sign-in, or allow"));
+            self.report.add(&at.key("allow"), finding.mend("take out access to ask for sign-in, or allow"));
         }
-        let spec = RuleSpec { paths: paths.to_vec(), methods, access, allow: raw.allow.clone() };
-        self.compile_rule(at, spec)
+        // With a part that is wrong, the others are tried all the same.
+        let right = paths.is_some() && methods.is_some() && access.is_some();
+        let access = if allow.is_some() { Access::SignedIn } else { access.unwrap_or_default() };
+        let (paths, methods) = (paths.unwrap_or_default().to_vec(), methods.unwrap_or_default());
+        let rule = self.compile_rule(at, RuleSpec { paths, methods, access, allow });
+        rule.filter(|_| right && !self.report.is_blamed(&at.key("allow")))
     }
 
     fn rule_access(&mut self, at: &KeyPath, text: Option<&str>) -> Option<Access> {
@@ -53,8 +56,7 @@ impl Judge<'_> {
             let known = Method::from_bytes(name.as_bytes()).ok();
             known.filter(|_| !name.bytes().any(|byte| byte.is_ascii_lowercase())).or_else(|| {
                 let finding = Finding::invalid("is not a method").found(format!("{:?}", shown(name)));
-                let mend =
-                    format!("methods are written in capitals: {:?}", shown(&name.to_ascii_uppercase()));
+                let mend = format!("write {:?}", shown(&name.to_ascii_uppercase()));
                 self.refuse(&at.index(number), finding.expected("a method such as \"GET\"").mend(mend))
             })
         });

@@ -10,7 +10,7 @@ use crate::config::problem::Finding;
 use crate::config::raw::{Raw, Session};
 use crate::config::source::shown;
 use crate::foundation::sealing::RootKey;
-use crate::sessions::{SameSite, Settings, StoreKind};
+use crate::sessions::{SameSite, Settings, StoreKind, is_cookie_name};
 
 /// Browsers keep no cookie longer than this (RFC 6265bis section 5.6.1).
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -97,10 +97,9 @@ impl Judge<'_> {
     fn cookie_name(&mut self, at: &KeyPath, raw: &Raw) -> Option<Option<String>> {
         let Some(name) = raw.session.cookie.name.as_deref() else { return Some(None) };
         let found = format!("{:?}", shown(name));
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(is_token) {
+        if !is_cookie_name(name) {
             let finding = Finding::invalid("is not a cookie's name").found(found);
-            return self.refuse(at, finding.expected("1 to 64 letters, digits and - _ ."));
+            return self.refuse(at, finding.expected("1 to 64 letters, digits, hyphens and underscores"));
         }
         let folded = name.to_ascii_lowercase();
         if (folded.starts_with("__host-") || folded.starts_with("__secure-")) && has_plain_app(raw) {

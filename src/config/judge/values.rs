@@ -100,6 +100,9 @@ impl Judge<'_> {
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
                 refuse("holds a user name or a password", "take out what stands before the @")
             }
+            Ok(url) if url.host_str().is_some_and(|host| host.contains('*')) => {
+                refuse("has a * in its host, which stands for nothing but itself", "name one host")
+            }
             Ok(url) if url.fragment().is_some() => {
                 refuse("has a fragment", "take out the # and what follows")
             }

@@ -262,7 +262,7 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
         "",
         "headers = { X-A = { value = \"a\", join = \",\" } }",
         "",
-        "apps.lms.headers.X-A.value",
+        "apps.lms.headers.X-A.join",
         "join has no meaning",
     ),
     (
@@ -274,13 +274,7 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("", "[[apps.lms.rules]]\npaths = [\"x\"]", "", "apps.lms.rules[0].paths[0]", "can't be used"),
     ("", "[[apps.lms.rules]]\npaths = []", "", "apps.lms.rules[0].paths", "take it out to mean all"),
-    (
-        "",
-        "[[apps.lms.rules]]\nmethods = [\"get\"]",
-        "",
-        "apps.lms.rules[0].methods[0]",
-        "in capitals: \"GET\"",
-    ),
+    ("", "[[apps.lms.rules]]\nmethods = [\"get\"]", "", "apps.lms.rules[0].methods[0]", "write \"GET\""),
     ("", "[[apps.lms.rules]]\naccess = \"bearer\"", "", "apps.lms.rules[0].access", "is not supported yet"),
     (
         "",
@@ -300,6 +294,52 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
         "contradicts",
     ),
     ("", "rules = [1]", "", "apps.lms.rules[0]", "expected: a table"),
+    ("", "[[apps.lms.rules]]\nallow = \"1 + 1\"", "", "apps.lms.rules[0].allow", "it is always 2"),
+    ("", "headers = { X-A = \"a..b\" }", "", "apps.lms.headers.X-A", "an empty part"),
+    ("", "headers = { X-A = { claim = \".a\" } }", "", "apps.lms.headers.X-A.claim", "an empty part"),
+    (
+        "",
+        "headers = { X-A = { template = \"<{a.}>\" } }",
+        "",
+        "apps.lms.headers.X-A.template",
+        "an empty part",
+    ),
+    (
+        "",
+        "headers = { X-A = { claim = \"a\", join = \",\", encode = \"json\" } }",
+        "",
+        "apps.lms.headers.X-A.join",
+        "contradict each other",
+    ),
+    (
+        "",
+        "websocket_origins = [\"https://*.example.org\"]",
+        "",
+        "apps.lms.websocket_origins[0]",
+        "a * in its host",
+    ),
+    ("", "", "[session]\ncookie = { name = \"a.b\" }", "session.cookie.name", "is not a cookie's name"),
+    (
+        "",
+        "",
+        "[session]\ncookie = { name = \"a\" }\n[apps.b]\nurl = \"https://lms.example.org:8443\"\nupstream = \"http://b\"",
+        "session.cookie.name",
+        "one cookie of two origins",
+    ),
+    (
+        "",
+        "",
+        "[server]\ndanger_allow_http = true\n[apps.b]\nurl = \"http://lms.example.org/b\"\nupstream = \"http://b\"",
+        "apps.b.url",
+        "by the scheme only",
+    ),
+    (
+        "",
+        "",
+        "[server]\ndanger_allow_http = true\n[apps.b]\nurl = \"http://lms.example.org:443\"\nupstream = \"http://b\"",
+        "apps.b.url",
+        "by the scheme only",
+    ),
     (
         "",
         "",
@@ -373,6 +413,7 @@ fn other_addresses_of_the_app_and_the_issuer_are_refused_or_taken() {
         ("https://lms.example.org", "https://lms.example.org/a/../b", Some("apps.lms.url")),
         ("https://lms.example.org", "https://lms.example.org/a//b", Some("apps.lms.url")),
         ("https://lms.example.org", "lms.example.org", Some("apps.lms.url")),
+        ("https://lms.example.org", "https://*.example.org", Some("apps.lms.url")),
         ("https://id.example.org", "http://id.example.org", Some("providers.trusted.issuer")),
         ("https://id.example.org", "http://localhost:8080/realms/r", None),
         ("https://id.example.org", "https://id.example.org/a/", None),
@@ -400,4 +441,32 @@ fn other_addresses_of_the_app_and_the_issuer_are_refused_or_taken() {
     }
     let text = format!("{SMALLEST}[server]\ndanger_allow_http = true").replace("https://", "http://");
     assert_eq!(good(&text).gateway.apps[0].origin.to_string(), "http://lms.example.org");
+}
+
+#[test]
+fn a_part_of_a_rule_or_header_that_is_wrong_hides_no_other() {
+    let text = with(
+        "",
+        "headers = { \"X Bad\" = { claim = \"a..b\", encode = \"utf-8\" } }\n\
+         rules = [{ paths = [\"a\"], methods = [\"get\"], allow = \"claims.x ==\", acess = \"public\" }]",
+        "",
+    );
+    let mut found: Vec<_> = problems(&text).iter().map(|problem| problem.key().to_owned()).collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "apps.lms.headers.\"X Bad\".claim",
+            "apps.lms.headers.\"X Bad\".encode",
+            "apps.lms.rules[0].acess",
+            "apps.lms.rules[0].allow",
+            "apps.lms.rules[0].methods[0]",
+            "apps.lms.rules[0].paths[0]",
+        ]
+    );
+}
+
+#[test]
+fn origins_of_one_host_need_no_more_than_ports_of_their_own() {
+    good(&with("", "", "[apps.b]\nurl = \"https://lms.example.org:8443\"\nupstream = \"http://b\""));
 }

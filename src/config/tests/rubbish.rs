@@ -64,6 +64,12 @@ fn several_syntax_errors_are_told_at_once() {
 }
 
 #[test]
+fn a_mistake_that_the_parser_repeats_is_told_once() {
+    assert!(problems(&format!("x = {}", "[".repeat(100_000))).len() <= 2);
+    assert!(problems(&"=\n".repeat(20_000)).len() <= 20);
+}
+
+#[test]
 fn rubbish_is_refused_without_a_panic() {
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     for text in [

@@ -182,7 +182,7 @@ fn the_first_rule_that_fits_path_and_method_decides() {
     let get = Method::from_bytes(b"get").unwrap();
     let cases = [
         (&Method::GET, "/a/x", Fit::Rule(0)),
-        (&get, "/a/x", Fit::Rule(0)),
+        (&get, "/c", Fit::Default),
         (&Method::HEAD, "/a/x", Fit::Rule(0)),
         (&Method::POST, "/a/x", Fit::Rule(1)),
         (&Method::PUT, "/a/x", Fit::Rule(2)),
@@ -193,6 +193,15 @@ fn the_first_rule_that_fits_path_and_method_decides() {
     ];
     for (method, path, expected) in cases {
         assert_eq!(rules.fit(Some(method), &Path::parse(path).unwrap()), Ok(expected), "{method} {path}");
+    }
+    // An app may take `get` for GET: neither this rule nor one behind it may let it in.
+    for (method, path) in [("get", "/a/x"), ("head", "/a/x"), ("Post", "/b"), ("delete", "/c")] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let fit = rules.fit(Some(&method), &Path::parse(path).unwrap());
+        assert!(
+            fit.is_err_and(|ambiguous| ambiguous.reading.ends_with("by the method in capitals")),
+            "{method} {path}"
+        );
     }
     for path in ["/a/x", "/b", "/c"] {
         assert!(rules.fit(None, &Path::parse(path).unwrap()).is_err(), "{path}");
@@ -428,5 +437,19 @@ proptest! {
         if path.is_plain() {
             prop_assert_eq!(rules.fit(None, &path), rules.first(None, raw, &fold(raw)));
         }
+    }
+}
+
+#[test]
+fn an_expression_that_asks_for_no_claim_has_to_be_a_yes_or_a_no() {
+    let compile = |allow: &str| {
+        Rule::compile(RuleSpec { allow: Some(allow.to_owned()), ..RuleSpec::default() }).map(drop)
+    };
+    for allow in ["1 + 1", "'admins'", "[true]", "null", "1 / 0 == 1", "'a'.size()"] {
+        let error = compile(allow).expect_err(allow);
+        assert!(error.to_string().contains("is true or false"), "{error}");
+    }
+    for allow in ["true", "false", "1 < 2", "claims.age", "claims.age / 0 == 1"] {
+        assert_eq!(compile(allow), Ok(()), "{allow}");
     }
 }
