@@ -121,3 +121,67 @@ fn wrong_usage_and_missing_files_exit_with_2() {
     }
     assert_eq!(run(&["--help"], directory.path(), &[]).status.code(), Some(0));
 }
+
+#[test]
+fn what_kubernetes_says_of_a_service_of_our_name_is_no_key() {
+    let links = [
+        ("VESTIBULE_PORT", "tcp://10.0.0.1:4180"),
+        ("VESTIBULE_PORT_4180_TCP", "tcp://10.0.0.1:4180"),
+        ("VESTIBULE_PORT_4180_TCP_ADDR", "10.0.0.1"),
+        ("VESTIBULE_PORT_4180_TCP_PORT", "4180"),
+        ("VESTIBULE_PORT_4180_TCP_PROTO", "tcp"),
+        ("VESTIBULE_SERVICE_HOST", "10.0.0.1"),
+        ("VESTIBULE_SERVICE_PORT", "4180"),
+        ("VESTIBULE_SERVICE_PORT_HTTP", "4180"),
+        ("VESTIBULE_ADMIN_SERVICE_HOST", "10.0.0.2"),
+        ("VESTIBULE_ADMIN_PORT_9180_TCP", "tcp://10.0.0.2:9180"),
+    ];
+    let output = vestibule(&["check"], GOOD, &links);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = vestibule(&["check"], GOOD, &[("VESTIBULE_SESSION_LIFETIME", "1h")]);
+    assert_eq!(output.status.code(), Some(2), "a mistake is still one");
+}
+
+const EXPLAINED: &str = r#"
+headers = { X-Auth-Sub = "sub", Authorization = { token = "access", required = true } }
+rules = [{ paths = ["/school/admin/*"], allow = '"admins" in claims.groups' }]
+"#;
+
+#[test]
+fn explain_judges_an_address_as_written_and_knows_what_it_does_not_know() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("config.toml"), format!("{GOOD}{EXPLAINED}")).unwrap();
+    std::fs::write(directory.path().join("me.json"), r#"{"sub": "u-1", "groups": []}"#).unwrap();
+    let explain = |method: &str, path: &str, who: &[&str]| {
+        let url = format!("https://lms.example.org{path}");
+        let output =
+            run(&[&["explain", "--method", method, "--url", &url], who].concat(), directory.path(), &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output).to_owned()
+    };
+    let me = &["--claims", "me.json"][..];
+    for (method, path, who, said, unsaid) in [
+        (
+            "GET",
+            "/school/",
+            me,
+            &["admit", "header    x-auth-sub: u-1", "left out  authorization: a token"][..],
+            "Bearer",
+        ),
+        ("GET", "/school/admin/x", me, &["deny (403)"], "header "),
+        ("GET", "/school/admin/../x", me, &["refuse (400)"], "admit"),
+        ("GET", "/school/%61dmin/x", me, &["refuse (400)"], "admit"),
+        ("get", "/school/", &[], &["sign_in (403)"], "302)"),
+        ("HEAD", "/school/", &[], &["sign_in (302)"], "403"),
+        ("POST", "/school/", &[], &["sign_in (403)", "nothing was sent"], "302"),
+        ("GET", "/school/_sso/callback", me, &["decision  own", "endpoint callback"], "rule "),
+        ("HEAD", "/school/_sso/callback", me, &["refuse (405)", "takes GET"], "own"),
+        ("GET", "/school/_sso/none", me, &["refuse (404)"], "own"),
+    ] {
+        let told = explain(method, path, who);
+        for words in said {
+            assert!(told.contains(words), "{method} {path}: {words}\n{told}");
+        }
+        assert!(!told.contains(unsaid), "{method} {path}: {unsaid}\n{told}");
+    }
+}

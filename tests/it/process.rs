@@ -58,6 +58,114 @@ async fn ctrl_c_ends_it_too() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_the_drain_at_once() {
+    let (mut gateway, _rogue, app) =
+        World::with_rogue("[[apps.lms.rules]]\npaths = [\"/*\"]\naccess = \"public\"\n").await;
+    app.answer(|_| Answer::Silence);
+    let url = Url::parse(&gateway.url("/")).unwrap();
+    let head = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\n\r\n",
+        &url[url::Position::BeforeHost..url::Position::AfterPort]
+    );
+    let _open = connection(&gateway, &head).await;
+    app.has_received(1).await;
+    gateway.signal("TERM");
+    gateway.logs("draining").await;
+    sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    gateway.signal("INT");
+    assert_eq!(gateway.ended().await.code(), Some(1));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_hang_up_is_told_and_ends_nothing() {
+    let (mut gateway, _rogue, _app) = World::with_rogue("").await;
+    gateway.signal("HUP");
+    gateway.logs("SIGHUP: there is no reload yet").await;
+    Browser::new().visit(&gateway.url("/")).await.expect(200);
+    gateway.signal("TERM");
+    gateway.signal("HUP");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_reader_that_stands_still_loses_access_lines_and_no_audit_event() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    let rules = "[[apps.lms.rules]]\npaths = [\"/public/*\"]\naccess = \"public\"\n\
+                 [[apps.lms.rules]]\npaths = [\"/closed/*\"]\nallow = \"false\"\n\
+                 [log]\nformat = \"json\"\n";
+    world.write_config(&(rogue.table("rogue", "") + &world.app("lms", &app) + rules));
+    let mut child = world.command().stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let origin = world.origin();
+    let up = timeout(PATIENCE, async {
+        while tokio::net::TcpStream::connect(world.address()).await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    up.await.unwrap();
+    let browser = Browser::new();
+    browser.visit(&format!("{origin}/")).await.expect(200);
+    let long = "a".repeat(8000);
+    for _ in 0..700 {
+        browser.get(&format!("{origin}/public/{long}")).await.expect(200);
+    }
+    for number in 0..20 {
+        browser.get(&format!("{origin}/closed/{number}")).await.expect(403);
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut log = String::new();
+        std::io::Read::read_to_string(&mut stderr, &mut log).unwrap();
+        log
+    });
+    // The reader goes on, and hears what it has missed.
+    sleep(Duration::from_secs(2)).await;
+    std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let log = timeout(PATIENCE, reading).await.unwrap().unwrap();
+    child.wait().unwrap();
+    let events: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let count = |is: &dyn Fn(&serde_json::Value) -> bool| events.iter().filter(|event| is(event)).count();
+    assert_eq!(count(&|event| event["event"] == "refused"), 20);
+    assert_eq!(count(&|event| event["event"] == "sign_in"), 1);
+    let lines = count(&|event| event["target"] == "access" && event["path"].as_str().unwrap().len() > 8000);
+    let told =
+        events.iter().filter(|event| event["message"] == "log lines were dropped: their reader is too slow");
+    let dropped: u64 = told.map(|event| event["lines"].as_u64().unwrap()).sum();
+    assert!(
+        lines < 700 && dropped >= 700 - u64::try_from(lines).unwrap(),
+        "{lines} written, {dropped} dropped"
+    );
+}
+
+#[tokio::test]
+async fn nobody_fakes_a_field_of_the_log_and_a_script_without_a_session_has_no_reference_there() {
+    let (gateway, rogue, _app) = World::with_rogue("").await;
+    Browser::new().fetch(&gateway.url("/script")).await.expect(401);
+    let line = gateway.logs("\"/script\"").await;
+    let line = line.lines().find(|line| line.contains("\"/script\"")).unwrap().to_owned();
+    assert!(line.contains("status=401") && !line.contains("reference"), "{line}");
+
+    let words = "x\" event=\"sign_in\" subject=\"boss\"\nsecond line";
+    rogue.replace(
+        crate::world::Endpoint::Token,
+        Answer::of(
+            400,
+            "application/json",
+            serde_json::json!({"error": "invalid_client", "error_description": words}).to_string(),
+        ),
+    );
+    Browser::new().visit(&gateway.url("/")).await.expect(502);
+    let log = gateway.logs("event=\"sign_in_failed\"").await;
+    let line = log.lines().find(|line| line.contains("event=\"sign_in_failed\"")).unwrap();
+    assert!(line.contains("audit: sign-in failed event=") && line.contains("client=127."), "{line}");
+    assert!(line.contains("mend=\"check client_id"), "{line}");
+    assert!(!line.contains(" event=\"sign_in\"") && !line.contains(" subject=\"boss"), "{line}");
+    assert!(!log.lines().any(|line| line.starts_with("second line")), "{log}");
+}
+
+#[tokio::test]
 async fn readyz_says_no_while_draining_and_healthz_says_yes() {
     let (gateway, _rogue, app) =
         World::with_rogue("[[apps.lms.rules]]\npaths = [\"/*\"]\naccess = \"public\"\n").await;
@@ -275,8 +383,16 @@ async fn audit_events_tell_of_sign_in_refusal_and_sign_out() {
     browser.get(&gateway.url("/admin/x")).await.expect(403);
     let leave = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
     browser.send(leave).await.expect(302);
-    for event in ["sign_in", "refused", "sign_out"] {
-        gateway.logs(&format!("event=\"{event}\"")).await;
+    for (event, facts) in [
+        ("sign_in", &[][..]),
+        ("refused", &["method=\"GET\"", "path=\"/admin/x\"", "rule=\"rule 1 (/admin/*)\""]),
+        ("sign_out", &[]),
+    ] {
+        let log = gateway.logs(&format!("event=\"{event}\"")).await;
+        let line = log.lines().find(|line| line.contains(&format!("event=\"{event}\""))).unwrap();
+        for fact in ["client=127."].iter().chain(facts) {
+            assert!(line.contains(fact), "{fact}: {line}");
+        }
     }
     let metrics = gateway.ask_admin("/metrics").await.text();
     for word in ["sign_in", "sign_out", "request"] {
@@ -291,6 +407,19 @@ async fn a_state_directory_that_cannot_be_had_ends_the_start_and_says_so() {
         rogue.table("rogue", "") + &world.app("lms", &app) + "[server]\nstate_dir = \"config.toml/state\"\n";
     world.write_config(&config);
     let out = tokio::task::spawn_blocking(move || world.command().output().unwrap()).await.unwrap();
-    assert!(matches!(out.status.code(), Some(1 | 2)), "{out:?}");
-    assert!(String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).contains("config.toml/state"));
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("config.toml/state") && said.contains("mend: let the gateway's user"), "{said}");
+}
+
+#[tokio::test]
+async fn a_damaged_session_file_ends_the_start_and_says_what_to_do() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    world.write_config(&(rogue.table("rogue", "") + &world.app("lms", &app)));
+    std::fs::create_dir(world.dir.path().join("state")).unwrap();
+    std::fs::write(world.dir.path().join("state/sessions.redb"), "no session file").unwrap();
+    let out = tokio::task::spawn_blocking(move || world.command().output().unwrap()).await.unwrap();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("sessions.redb") && said.contains("mend: put the file back"), "{said}");
 }

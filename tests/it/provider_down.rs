@@ -51,6 +51,13 @@ async fn a_provider_that_is_down_at_start_stops_nobody_and_is_found_when_it_come
     assert!(page.header("retry-after").is_some());
     assert!(two.gateway.ask_admin("/readyz").await.text().contains("lame"));
     two.gateway.logs("lame").await;
+    // Asked after one second, two, four: told once.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let told = |log: &str, words: &str| {
+        log.lines().filter(|line| line.contains("lame") && line.contains(words)).count()
+    };
+    assert_eq!(told(&two.gateway.log(), "fetching from the provider failed"), 1, "{}", two.gateway.log());
+    assert_eq!(told(&two.gateway.log(), "fetched from the provider"), 0);
     two.lame.restore();
     let back = tokio::time::timeout(Duration::from_secs(20), async {
         while two.browser().visit(LAME).await.status != 200 {
@@ -58,6 +65,7 @@ async fn a_provider_that_is_down_at_start_stops_nobody_and_is_found_when_it_come
         }
     });
     back.await.expect("found again within its back-off");
+    assert!(told(&two.gateway.logs("what=\"discovery document\"").await, "fetched from the provider") >= 1);
 }
 
 #[tokio::test]
