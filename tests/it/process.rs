@@ -423,3 +423,23 @@ async fn a_damaged_session_file_ends_the_start_and_says_what_to_do() {
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(said.contains("sessions.redb") && said.contains("mend: put the file back"), "{said}");
 }
+
+#[tokio::test]
+async fn an_app_that_is_reached_without_tls_needs_no_trust_roots_of_the_system() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    let rules = "[[apps.lms.rules]]\npaths = [\"/*\"]\naccess = \"public\"\n";
+    world.write_config(&(rogue.table("rogue", "") + &world.app("lms", &app) + rules));
+    let mut command = world.command();
+    command.env("SSL_CERT_FILE", "/no/such/file").env("SSL_CERT_DIR", "/no/such/directory");
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let up = timeout(PATIENCE, async {
+        while tokio::net::TcpStream::connect(world.address()).await.is_err() {
+            assert_eq!(child.try_wait().unwrap(), None);
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    up.await.unwrap();
+    Browser::new().get(&format!("{}/", world.origin())).await.expect(200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
