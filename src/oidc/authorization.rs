@@ -2,7 +2,6 @@
 //! 4.1.1, and what has to be remembered until the answer comes.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use openidconnect::core::{CoreAuthenticationFlow, CoreClient};
 use openidconnect::{
@@ -16,12 +15,8 @@ use super::Settings;
 use super::error::OidcError;
 use super::message::Call;
 use super::metadata::Metadata;
-use crate::foundation::clock::Timestamp;
 use crate::foundation::random;
 use crate::foundation::secret::Secret;
-
-/// How long a person may take to sign in at the provider.
-pub const LOGIN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// Parameters that `params` can't set, because the login sets them itself; each with the key of the
 /// configuration that sets it, where there is one.
@@ -75,7 +70,6 @@ pub struct PendingLogin {
     pub(super) nonce: Secret,
     pub(super) verifier: Secret,
     pub(super) redirect_uri: String,
-    pub(super) started_at: Timestamp,
     /// In seconds.
     pub(super) max_age: Option<u64>,
     /// Whether the response has to carry `iss`.
@@ -99,7 +93,6 @@ pub(super) fn request(
     settings: &Settings,
     metadata: &Metadata,
     login: LoginRequest,
-    now: Timestamp,
 ) -> Result<(Url, PendingLogin), OidcError> {
     // SECURITY: 256 bits each from the system: state against login CSRF, nonce against a replayed ID token,
     // PKCE against a stolen or injected code (RFC 9700 section 2.1.1).
@@ -148,7 +141,6 @@ pub(super) fn request(
         nonce: Secret::new(nonce),
         verifier: Secret::new(verifier),
         redirect_uri: login.redirect_uri.into(),
-        started_at: now,
         max_age: settings.max_age.map(|max_age| max_age.as_secs()),
         response_iss: metadata.response_iss,
     };
@@ -172,6 +164,7 @@ fn prompt(settings: &Settings, own: Option<String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::time::Duration;
 
     use aws_lc_rs::digest;
     use base64::Engine as _;
@@ -185,8 +178,7 @@ mod tests {
     }
 
     fn begin(settings: &Settings, login: LoginRequest) -> (HashMap<String, String>, PendingLogin) {
-        let (url, pending) =
-            request(settings, &fixture::metadata(settings), login, Timestamp::from_secs(7)).unwrap();
+        let (url, pending) = request(settings, &fixture::metadata(settings), login).unwrap();
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let names: HashMap<String, String> = pairs.iter().cloned().collect();
         assert_eq!(pairs.len(), names.len(), "no parameter is sent twice");
@@ -247,7 +239,7 @@ mod tests {
         let settings = fixture::settings("https://id.example");
         let mut metadata = fixture::metadata(&settings);
         metadata.authorization = Url::parse("https://id.example/auth?tenant=a%20b").unwrap();
-        let (url, _) = request(&settings, &metadata, callback(), Timestamp::default()).unwrap();
+        let (url, _) = request(&settings, &metadata, callback()).unwrap();
         assert!(url.as_str().starts_with("https://id.example/auth?tenant=a%20b&"), "{url}");
     }
 

@@ -11,14 +11,14 @@ use crate::foundation::clock::Timestamp;
 use crate::gateway::Worker;
 use crate::gateway::answer::{redirect, refresh};
 use crate::gateway::apps::Protected;
-use crate::gateway::authentication::{self, Person};
+use crate::gateway::authentication;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{Login, again};
 use crate::gateway::pages::SignInCause;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
 use crate::oidc::{AuthorizationResponse, SignIn};
-use crate::sessions::{LoginError, SessionData, Sessions};
+use crate::sessions::{Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
 
@@ -36,27 +36,51 @@ pub async fn answer(
     if *facts.method != Method::GET {
         return Err(Failure::Method { allowed: "GET" });
     }
-    let outcome = end_login(worker, app, facts, trail).await;
-    let label = outcome.as_ref().map_or_else(Failure::code, |_| "ok");
-    worker.gateway.metrics.sign_in(&app.settings.provider, label);
-    outcome
+    let mut unused = Vec::new();
+    let ended = end_login(worker, app, facts, trail, &mut unused).await;
+    let label = match &ended {
+        Ok(Ended::SignedIn(_)) => Some("ok"),
+        Ok(Ended::Before(_)) => None,
+        Err(failure) => Some(failure.code()),
+    };
+    if let Some(label) = label {
+        worker.gateway.metrics.sign_in(&app.settings.provider, label);
+    }
+    if !matches!(ended, Ok(Ended::SignedIn(_))) {
+        trail.cookies.append(&mut unused);
+    }
+    let (Ended::SignedIn(answer) | Ended::Before(answer)) = ended?;
+    Ok(answer)
 }
 
+/// How a callback ends that does not fail.
+enum Ended {
+    /// With a new session.
+    SignedIn(Response<Body>),
+    /// It was over before, and the browser has a session.
+    Before(Response<Body>),
+}
+
+/// `unused` gets what the session that the browser had would set: not when a new one takes its place, as each
+/// cookie may be set once in an answer.
 async fn end_login(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
     trail: &mut Trail,
-) -> Result<Response<Body>, Failure> {
+    unused: &mut Vec<HeaderValue>,
+) -> Result<Ended, Failure> {
     let gateway = &worker.gateway;
     let parsed = AuthorizationResponse::parse(facts.query.unwrap_or_default());
     let response = parsed.map_err(|error| Failure::SignIn(error.into()))?;
     let state = response.state().ok_or(Failure::Login(SignInCause::BadResponse))?.to_owned();
-    let previous = authentication::person(worker, app, facts.headers, &mut trail.cookies).await?;
+    let before = authentication::person(worker, app, facts.headers, unused).await?;
     let login: Login = match gateway.sessions.logins().take(&app.cookies, facts.headers, &state) {
         Ok(login) => login,
         // The back button, or a tab that was left at the provider while another signed in: nothing is wrong.
-        Err(_) if previous.is_some() => return redirect(StatusCode::FOUND, &app.address(&app.front_page())),
+        Err(_) if before.is_some() => {
+            return redirect(StatusCode::FOUND, &app.address(&app.front_page())).map(Ended::Before);
+        }
         Err(error) => return Err(Failure::Login(cause(error, facts))),
     };
     trail.cookies.extend(gateway.sessions.logins().delete(&app.cookies, facts.headers, &state));
@@ -66,19 +90,20 @@ async fn end_login(
         return Err(Failure::Login(SignInCause::NotBegunHere));
     }
     // State and `iss` are compared here; only what comes out of it can be redeemed.
-    let checked = login.pending.check(&app.provider, response, gateway.clock.now());
-    let redemption = checked.map_err(Failure::SignIn)?;
+    let redemption = login.pending.check(&app.provider, response).map_err(Failure::SignIn)?;
     let provider = Arc::clone(&app.provider);
     let redeemed = gateway.control.spawn(async move { provider.redeem(redemption).await }).await;
     let person =
         redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
-    trail.cookies.extend(begin_session(worker, app, facts, person, previous, trail.record.client).await?);
+    let replacing = before.map(|before| before.live.gone()).or(login.previous);
+    trail.cookies.extend(begin_session(worker, app, facts, person, replacing, trail.record.client).await?);
     let there = app.address(&login.return_to);
-    if app.cookies.is_withheld_after_redirects() {
+    let answer = if app.cookies.is_withheld_after_redirects() {
         refresh(&there)
     } else {
         redirect(StatusCode::FOUND, &there)
-    }
+    };
+    answer.map(Ended::SignedIn)
 }
 
 /// Makes the session, with a new identifier; the one that the browser had before ends with it.
@@ -87,15 +112,17 @@ async fn begin_session(
     app: &Protected,
     facts: &Facts<'_>,
     person: SignIn,
-    previous: Option<Person>,
+    replacing: Option<Gone>,
     client: IpAddr,
 ) -> Result<Vec<HeaderValue>, Failure> {
     let gateway = &worker.gateway;
     let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then(|| person.subject.clone());
     let data = session(app, person, gateway.clock.now(), &gateway.sessions);
-    let replacing = previous.as_ref().map(|previous| &*previous.live);
     let created = gateway.sessions.create(&app.cookies, data, replacing).await;
-    let (_, mut cookies) = created.map_err(Failure::Store)?;
+    let (_, mut cookies) = created.map_err(|error| match error {
+        StoreError::TooLarge { .. } => Failure::SessionTooLarge(error),
+        other => Failure::Store(other),
+    })?;
     let set = cookies.len();
     cookies.extend(app.cookies.clear(facts.headers, set));
     let (name, provider) = (&app.settings.name, &app.settings.provider);
