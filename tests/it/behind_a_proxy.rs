@@ -304,20 +304,21 @@ pub fn free_port() -> u16 {
 
 impl Front {
     /// A gateway and an app, for a proxy that listens at `url`.
-    async fn surroundings(url: &str) -> (Gateway, Server) {
+    async fn surroundings(url: &str, lines: &str) -> (Gateway, Server) {
         let (world, app, engine) = (World::new(), Server::start().await, Engine::trusted());
         let config = String::from("[server]\ntrusted_proxies = [\"127.0.0.1/32\"]\n")
             + &engine.table_for(&[url], "/_sso/callback", "school", "")
             + &world.app_at("lms", url, &app.origin())
-            + &RULES.replace("claims.groups", "claims.custom_fields.groups");
+            + &RULES.replace("claims.groups", "claims.custom_fields.groups")
+            + lines;
         (world.start(&config).await, app)
     }
 
-    async fn nginx() -> Self {
+    async fn nginx(lines: &str) -> Self {
         let port = free_port();
         let host = "lms.school.localhost";
         let url = format!("https://{host}:{port}");
-        let (gateway, app) = Self::surroundings(&url).await;
+        let (gateway, app) = Self::surroundings(&url, lines).await;
         let dir = gateway.world.dir.path().join("nginx");
         std::fs::create_dir_all(dir.join("tmp")).unwrap();
         let (issued, roots) = crate::process::certificate(&[host]);
@@ -349,10 +350,10 @@ impl Front {
         Self { _proxy: proxy, gateway, app, browser: Browser::new().trusting(roots), url }
     }
 
-    async fn caddy() -> Self {
+    async fn caddy(lines: &str) -> Self {
         let port = free_port();
         let url = format!("http://lms.school.localhost:{port}");
-        let (gateway, app) = Self::surroundings(&url).await;
+        let (gateway, app) = Self::surroundings(&url, lines).await;
         let dir = gateway.world.dir.path().join("caddy");
         std::fs::create_dir_all(&dir).unwrap();
         let site =
@@ -450,7 +451,7 @@ async fn is_a_good_front(front: Front) {
     front.app.answer(|request| match request.path() {
         "/live" => Answer::WebSocketEcho,
         "/events" => {
-            Answer::chunked("text/event-stream", Duration::from_millis(300), &["data: 1\n\n", "data: 2\n\n"])
+            Answer::chunked("text/event-stream", Duration::from_millis(800), &["data: 1\n\n", "data: 2\n\n"])
         }
         _ => Answer::text("page"),
     });
@@ -471,7 +472,7 @@ async fn is_a_good_front(front: Front) {
     reader.head().await.unwrap();
     reader.chunk(&mut Vec::new()).await.unwrap();
     assert!(
-        begun.elapsed() < Duration::from_millis(580),
+        begun.elapsed() < Duration::from_millis(1500),
         "the first event waits for no other: {:?}",
         begun.elapsed()
     );
@@ -490,12 +491,12 @@ async fn is_a_good_front(front: Front) {
 
 #[tokio::test]
 async fn nginx_with_auth_request_signs_in_protects_and_signs_out() {
-    is_a_good_front(Front::nginx().await).await;
+    is_a_good_front(Front::nginx("").await).await;
 }
 
 #[tokio::test]
 async fn nginx_hands_on_what_could_be_read_in_two_ways() {
-    let front = Front::nginx().await;
+    let front = Front::nginx("").await;
     for path in ["/static/../admin/x", "/static/%2e%2e/admin/x", "/static/..%2fadmin/x"] {
         let response = front.browser.send(Ask::script("GET", &front.url("/")).target(path)).await;
         assert!(response.status >= 400, "{path}: {response:?}");
@@ -505,5 +506,44 @@ async fn nginx_hands_on_what_could_be_read_in_two_ways() {
 
 #[tokio::test]
 async fn caddy_with_forward_auth_signs_in_protects_and_signs_out() {
-    is_a_good_front(Front::caddy().await).await;
+    is_a_good_front(Front::caddy("").await).await;
+}
+
+/// Uses a session for longer than its idle time, with never more than a part of it between two requests.
+async fn lives_on(front: &Front, login: &str, pieces: std::ops::Range<usize>) {
+    front.browser.sign_in(&front.url("/"), login).await.expect(200);
+    let cookies =
+        front.browser.cookies().into_iter().filter(|cookie| cookie.host.starts_with("lms.")).count();
+    assert!(pieces.contains(&cookies), "{cookies}");
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let response = front.browser.fetch(&front.url("/x")).await;
+        assert_eq!(response.status, 200, "{}: {response:?}", front.url);
+        assert!(front.app.last().header("x-auth-sub").is_some());
+    }
+}
+
+const SHORT: &str = "\n[session]\nstore = \"cookie\"\nidle_timeout = \"8s\"\n";
+
+#[tokio::test]
+async fn a_session_in_a_cookie_is_renewed_through_nginx_and_lives_on() {
+    lives_on(&Front::nginx(SHORT).await, "ivanov", 1..2).await;
+}
+
+#[tokio::test]
+async fn a_session_in_several_cookies_is_renewed_through_caddy_and_lives_on() {
+    let groups: Vec<String> = (0..250).map(|_| crate::world::keys::random()).collect();
+    let person = json!({"login": "groups", "sub": "groups", "custom_fields": {"groups": groups}});
+    Engine::trusted().command("person", json!({"person": person}));
+    lives_on(&Front::caddy(SHORT).await, "groups", 3..9).await;
+}
+
+#[tokio::test]
+async fn a_large_identity_signs_in_through_nginx() {
+    let groups: Vec<String> = (0..250).map(|_| crate::world::keys::random()).collect();
+    let person = json!({"login": "nginx-groups", "sub": "nginx-groups", "custom_fields": {"groups": groups}});
+    Engine::trusted().command("person", json!({"person": person}));
+    let front = Front::nginx("\n[session]\nstore = \"cookie\"\n").await;
+    front.browser.sign_in(&front.url("/"), "nginx-groups").await.expect(200);
+    front.browser.fetch(&front.url("/x")).await.expect(200);
 }

@@ -221,7 +221,7 @@ async fn a_body_larger_than_any_buffer_goes_through_both_ways() {
 #[tokio::test]
 async fn server_sent_events_arrive_one_by_one() {
     let (gateway, app) = open("").await;
-    let pause = Duration::from_millis(300);
+    let pause = Duration::from_millis(600);
     app.answer(move |_| {
         Answer::chunked("text/event-stream", pause, &["data: раз\n\n", "data: два\n\n", "data: три\n\n"])
     });
