@@ -164,6 +164,25 @@ async fn descriptions_that_disagree_or_could_be_read_in_two_ways_get_400() {
 }
 
 #[tokio::test]
+async fn a_question_that_names_no_method_is_never_answered_by_a_rule_for_one_method() {
+    let (gateway, _rogue, browser) = trusting().await;
+    let ask = || Ask::new("GET", &gateway.url("/_sso/verify"));
+    for target in ["/upload", "/admin/x"] {
+        for ask in [
+            ask().header("X-Original-URL", gateway.url(target)),
+            ask().header("X-Forwarded-Uri", target).header("X-Forwarded-Host", gateway.address().to_string()),
+        ] {
+            assert!(Browser::new().send(ask.clone()).await.status >= 400, "{target}");
+            // Nobody is an admin here; who is signed in may open whatever no rule names.
+            let response = browser.send(ask).await;
+            assert!(response.status >= 400 || target == "/upload", "{target}: {response:?}");
+        }
+    }
+    let public = ask().header("X-Original-URL", gateway.url("/static/a"));
+    Browser::new().send(public).await.expect(200);
+}
+
+#[tokio::test]
 async fn what_a_peer_says_that_is_not_trusted_is_never_believed() {
     let (gateway, _rogue, _app) = World::with_rogue(RULES).await;
     for ask in [nginx, caddy] {
