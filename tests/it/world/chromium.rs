@@ -13,8 +13,11 @@ use tempfile::TempDir;
 use super::program::Program;
 use super::wire::PATIENCE;
 
-/// Set to anything, it makes the tests write their screenshots of the demo into `docs/screenshots`.
+/// Set to anything, it makes the tests write the README's pictures into `docs/screenshots`.
 const KEEP: &str = "KEEP_SCREENSHOTS";
+
+/// The pictures that the README shows.
+const KEPT: [&str; 4] = ["demo-1-sign-in", "demo-2-student", "demo-4-not-allowed", "demo-6-signed-out"];
 
 /// A browser window.
 pub struct Chromium {
@@ -154,7 +157,7 @@ impl Chromium {
     /// Keeps a picture of the page.
     pub async fn picture(&self, name: &str) {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let kept = std::env::var_os(KEEP).is_some() && name.starts_with("demo");
+        let kept = std::env::var_os(KEEP).is_some() && KEPT.contains(&name);
         let dir = root.join(if kept { "docs/screenshots" } else { "target/screenshots" });
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join(format!("{name}.png")), self.client.screenshot().await.unwrap()).unwrap();
