@@ -228,6 +228,9 @@ impl Worker {
 
 /// What the log says of a failure. What a stranger or a provider wrote stands in fields, never in a message.
 fn tell(failure: &Failure, record: &Record, app: Option<&Protected>, reference: &str) {
+    if matches!(failure, Failure::SignInNeeded) {
+        return;
+    }
     let (code, status) = (failure.code(), failure.status().as_u16());
     let error = failure.to_string();
     let (client, method) = (record.client, record.method.as_str());
@@ -251,7 +254,6 @@ fn tell(failure: &Failure, record: &Record, app: Option<&Protected>, reference: 
             let subject = record.subject.as_deref();
             tracing::warn!(target: AUDIT, event = "refused", code, error, reference, %client, method, path, rule, app = name, provider, subject, status, "refused");
         }
-        Failure::SignInNeeded => {}
         _ if status >= 500 => {
             let cause = if let Failure::Upstream(error) = failure { Some(error.code()) } else { None };
             tracing::error!(code, cause, error, reference, app = name, status, "a request failed");

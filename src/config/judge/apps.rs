@@ -66,11 +66,16 @@ impl Judge<'_> {
                 Finding::invalid(format!("differs from that of {:?} by the scheme only", first.name));
             let mend = "write both with https://, or give each app a host of its own";
             self.report.add(&at.key(&second.name).key("url"), finding.found(found).mend(mend));
-        } else if let Some(name) = raw.session.cookie.name.as_deref() {
+            return;
+        }
+        let path = KeyPath::root().key("session").key("cookie").key("name");
+        let name = raw.session.cookie.name.as_deref();
+        if let Some(name) = name.filter(|_| !self.report.is_blamed(&path)) {
+            // A sign-in at one of them would take the other's session away.
             let finding =
                 Finding::invalid("would be one cookie of two origins").found(format!("{name:?}, {found}"));
             let mend = "take it out: left out, each port has a name of its own";
-            self.report.add(&KeyPath::root().key("session").key("cookie").key("name"), finding.mend(mend));
+            self.report.add(&path, finding.mend(mend));
         }
     }
 
