@@ -74,8 +74,11 @@ mod websockets;
 /// The process: start, drain, limits, TLS.
 mod process;
 
-/// Behind nginx and Caddy, by the configurations in `deploy/`.
+/// What another proxy is told that asks.
 mod behind_a_proxy;
+
+/// Behind nginx and Caddy, by the configurations in `deploy/`.
+mod real_proxies;
 
 /// Chromium, Radicale and Django: a person signs in, works, and signs out.
 mod real_apps;

@@ -376,7 +376,7 @@ async fn a_port_that_is_taken_is_said_so_and_ends_the_start() {
 
 #[tokio::test]
 async fn audit_events_tell_of_sign_in_refusal_and_sign_out() {
-    let lines = "[[apps.lms.rules]]\npaths = [\"/admin/*\"]\nallow = 'false'\n[log]\nformat = \"json\"\n";
+    let lines = "[[apps.lms.rules]]\npaths = [\"/admin/*\"]\nallow = 'false'\n";
     let (gateway, _rogue, _app) = World::with_rogue(lines).await;
     let browser = Browser::new();
     browser.visit(&gateway.url("/")).await.expect(200);

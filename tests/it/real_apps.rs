@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::behind_a_proxy::free_port;
+use crate::real_proxies::free_port;
 use crate::world::chromium::Chromium;
 use crate::world::program::Program;
 use crate::world::{Engine, Gateway, World};

@@ -3,6 +3,7 @@
 //! Each world has a loopback address of its own (127.x.y.z), so that cookies of one never reach another, ports
 //! need not be guessed, and a gateway can be started again where it was.
 
+pub mod ask;
 pub mod browser;
 pub mod chromium;
 pub mod engine;
@@ -22,7 +23,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
-pub use browser::{Ask, Browser};
+pub use ask::Ask;
+pub use browser::Browser;
 pub use engine::{Engine, Shape};
 pub use gateway::Gateway;
 pub use inside::Inside;
