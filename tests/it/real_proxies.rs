@@ -140,6 +140,8 @@ async fn is_a_good_front(front: Front) {
                 ask = ask.header(&spelling, "forged");
             }
         }
+        // Nor can they be dropped on the way by a client that names them in Connection.
+        let ask = ask.header("Connection", "X-Auth-Sub, close");
         browser.send(ask).await.expect(200);
         let request = front.app.last();
         assert_eq!(request.header("x-auth-sub").unwrap_or_default(), sub, "{path}");
