@@ -119,6 +119,7 @@ pub(super) struct Cookie {
 #[serde(default)]
 pub(super) struct Provider {
     pub(super) protocol: Option<String>,
+    pub(super) subject: Option<String>,
     pub(super) issuer: Option<String>,
     pub(super) discovery: Option<bool>,
     pub(super) authorization_endpoint: Option<String>,

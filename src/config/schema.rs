@@ -142,7 +142,7 @@ pub(super) const KEYS: &[Key] = &[
     now("providers", Names),
     now("providers.*", Table),
     now("providers.*.protocol", Text),
-    later("providers.*.subject", Text),
+    now("providers.*.subject", Text),
     now("providers.*.issuer", Text),
     now("providers.*.discovery", Flag),
     now("providers.*.authorization_endpoint", Text),

@@ -104,9 +104,9 @@ async fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Byt
 /// and makes the gateway no less ready: people who are signed in, public paths and other providers' apps are
 /// served.
 async fn ready(state: &State) -> Response<Full<Bytes>> {
-    let asked = tokio::time::timeout(STORE_PATIENCE, state.gateway.sessions.count()).await;
+    let asked = tokio::time::timeout(STORE_PATIENCE, state.gateway.sessions.check()).await;
     let (usable, sessions) = match asked {
-        Ok(Ok(_)) => (true, "ok".to_owned()),
+        Ok(Ok(())) => (true, "ok".to_owned()),
         Ok(Err(error)) => (false, error.to_string()),
         Err(_) => (false, "the session store does not answer".to_owned()),
     };

@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -103,6 +104,8 @@ pub struct Sessions {
     crowded: Notify,
     logins: Logins,
     control: Handle,
+    /// Whether the last change did not reach the store.
+    failing: AtomicBool,
 }
 
 impl Sessions {
@@ -148,6 +151,7 @@ impl Sessions {
             registry: Registry::default(),
             crowded: Notify::new(),
             control,
+            failing: AtomicBool::new(false),
         })
     }
 
@@ -249,6 +253,19 @@ impl Sessions {
     /// How many sessions this process has open.
     pub fn in_use(&self) -> usize {
         self.registry.open()
+    }
+
+    /// Whether sessions can be read and, by the last change, written. A store that can't be written, on a full
+    /// disk, says so until a change succeeds.
+    ///
+    /// # Errors
+    /// When they can't.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.count().await?;
+        if self.failing.load(Ordering::Relaxed) {
+            return Err(StoreError::unreachable("the last change could not be written"));
+        }
+        Ok(())
     }
 
     /// How many sessions there are; `None` with the cookie store, which can't know.

@@ -115,6 +115,11 @@ impl Judge<'_> {
                 None => drop(self.choice(&path, text, (), &[(now, ())])),
             }
         }
+        if let Some(claim) = raw.subject.as_deref().filter(|claim| *claim != "sub") {
+            let finding = Finding::later("a subject from another claim");
+            let finding = finding.found(format!("{:?}", shown(claim))).expected("\"sub\"");
+            self.report.add(&at.key("subject"), finding.mend("take it out"));
+        }
     }
 
     /// OpenID Connect Discovery 1.0 section 3: a URL without query and fragment, kept byte for byte.

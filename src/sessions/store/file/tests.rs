@@ -116,10 +116,12 @@ async fn a_disk_that_fails_is_never_a_session_made_and_when_it_is_back_so_are_th
     assert!(matches!(made, Err(super::StoreError::Unreachable(_))));
     assert!(matches!(sessions.end(&live).await, Err(super::StoreError::Unreachable(_))));
     assert!(world.find(&sessions, &jar).await.is_some(), "who is known stays signed in");
+    assert!(sessions.check().await.is_err(), "reading works, and is not enough");
 
     broken.store(false, Ordering::SeqCst);
     assert!(world.find(&world.process(), &jar).await.is_some());
     sessions.end(&live).await.unwrap();
+    sessions.check().await.unwrap();
     assert!(world.find(&world.process(), &jar).await.is_none());
     assert_eq!(sessions.count().await.unwrap(), Some(0));
 }
