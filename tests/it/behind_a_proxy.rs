@@ -249,14 +249,15 @@ async fn the_log_says_what_was_judged_and_why_a_question_could_not_be() {
     browser.send(Ask::new("GET", &gateway.url("/_sso/verify"))).await.expect(400);
     gateway.logs("holds a fragment").await;
     gateway.logs("verify was asked without").await;
-    gateway.logs("\"path\":\"/_sso/verify\"").await;
-    let events = gateway.events();
     for (method, path, decision) in [
         ("POST", "/judged/1", "admitted"),
         ("DELETE", "/static/judged", "public"),
         ("GET", "/judged/3", "sign_in"),
         ("GET", "/admin/judged", "denied"),
     ] {
+        // Each worker writes its lines in its own time.
+        gateway.logs(&format!("\"path\":\"{path}\",\"app\"")).await;
+        let events = gateway.events();
         let told = |event: &&serde_json::Value| event["target"] == "access" && event["path"] == path;
         let event = events.iter().find(told).unwrap_or_else(|| panic!("{path}:\n{}", gateway.log()));
         assert_eq!((&event["method"], &event["decision"]), (&json!(method), &json!(decision)), "{path}");
