@@ -48,7 +48,7 @@ pub trait Carrier {
 }
 
 /// What is told how much of a body was sent, once, when the body is over or its connection is gone.
-pub trait BodyEnd: Send {
+pub trait BodyEnd {
     /// `bytes` of data were sent; `complete` says whether that was all of it.
     fn ended(self: Box<Self>, bytes: u64, complete: bool);
 }

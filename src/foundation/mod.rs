@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod clock;
+pub mod initials;
 pub mod origin;
 pub mod peer;
 pub mod random;

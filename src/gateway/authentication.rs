@@ -1,27 +1,25 @@
 //! Step 3: who is there. A session opened, or nobody.
 //!
-//! A worker keeps every session that it opened under the cookie's own bytes, with what each app is told of the
-//! person; for a request of a session that is kept, nothing is decrypted, rendered or asked of a store. A
-//! session that is ended anywhere is ended here too: its `Live` is shared by the whole process.
+//! A worker keeps the sessions that it opened ([`opened`](super::opened)), and a connection who asked last: for
+//! a request of a session that is kept, nothing is decrypted, rendered or asked of a store. A session that is
+//! ended anywhere is ended here too: its `Live` is shared by the whole process.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::HeaderValue;
-use lru::LruCache;
 
 use super::Worker;
 use super::apps::Protected;
 use super::failure::Failure;
 use super::profile::Profile;
+use super::request::Survey;
+use super::visitor::Visitor;
+use crate::foundation::clock::Timestamp;
 use crate::identity::claims::text;
 use crate::sessions::{Live, Presented};
-
-/// How many sessions a worker keeps for each app; the longest unused make room.
-const KEPT: usize = 16_384;
 
 /// A signed-in person, as one app meets them.
 #[derive(Clone, Debug)]
@@ -43,38 +41,34 @@ impl Person {
     }
 }
 
-/// The sessions that a worker opened, by the cookie's own bytes.
+/// Who sent a request that came by this connection, mostly known from the one before. Otherwise as [`person`].
 ///
-/// SECURITY: one table for each app, because a cookie is sealed for one origin: bytes that were opened for
-/// one app say nothing on another.
-#[derive(Debug)]
-pub struct Opened(Vec<RefCell<LruCache<Box<[u8]>, Person>>>);
-
-impl Opened {
-    /// Room for the sessions of so many apps; it grows with use, up to its bound.
-    pub fn new(apps: usize) -> Self {
-        Self((0..apps).map(|_| RefCell::new(LruCache::unbounded())).collect())
-    }
-
-    fn get(&self, app: &Protected, cookie: &[u8]) -> Option<Person> {
-        self.0.get(app.number)?.borrow_mut().get(cookie).cloned()
-    }
-
-    fn keep(&self, app: &Protected, cookie: &[u8], person: Person) {
-        if let Some(table) = self.0.get(app.number) {
-            let mut table = table.borrow_mut();
-            table.put(cookie.into(), person);
-            while table.len() > KEPT {
-                table.pop_lru();
-            }
+/// # Errors
+/// As [`person`].
+pub async fn visitors_person(
+    worker: &Worker,
+    app: &Protected,
+    visitor: &Visitor,
+    survey: &Survey<'_>,
+    headers: &HeaderMap,
+    cookies: &mut Vec<HeaderValue>,
+) -> Result<Option<Person>, Failure> {
+    let Some(cookie) = survey.cookie else { return Ok(None) };
+    let only = survey.marks.cookies == 1;
+    if let Some(known) = visitor.known(app, cookie).filter(|_| only) {
+        let now = worker.gateway.clock.now();
+        if known.live.is_alive(now) {
+            used(worker, app, &known, now, cookies);
+            return Ok(Some(known));
         }
+        visitor.forget();
     }
-
-    fn forget(&self, app: &Protected, cookie: &[u8]) {
-        if let Some(table) = self.0.get(app.number) {
-            table.borrow_mut().pop(cookie);
-        }
+    // Boxed to keep the usual path's future small.
+    let person = Box::pin(person(worker, app, headers, cookies)).await?;
+    if let Some(person) = person.as_ref().filter(|_| only) {
+        visitor.remember(app, cookie, person);
     }
+    Ok(person)
 }
 
 /// Who sent a request. Cookies that the answer must set, because the session is kept in them and was used, are
@@ -98,7 +92,7 @@ pub async fn person(
         }
     };
     let gateway = &worker.gateway;
-    let person = match worker.opened.get(app, presented.as_bytes()) {
+    let person = match worker.opened.get(app.number, presented.as_bytes()) {
         Some(person) => person,
         None => match open(worker, app, &presented).await? {
             Some(person) => person,
@@ -107,12 +101,16 @@ pub async fn person(
     };
     let now = gateway.clock.now();
     if !person.live.is_alive(now) {
-        worker.opened.forget(app, presented.as_bytes());
+        worker.opened.forget(app.number, presented.as_bytes());
         return Ok(None);
     }
-    person.live.touch(now);
-    cookies.extend(gateway.sessions.reissue(&app.cookies, &person.live));
+    used(worker, app, &person, now, cookies);
     Ok(Some(person))
+}
+
+fn used(worker: &Worker, app: &Protected, person: &Person, now: Timestamp, cookies: &mut Vec<HeaderValue>) {
+    person.live.touch(now);
+    cookies.extend(worker.gateway.sessions.reissue(&app.cookies, &person.live));
 }
 
 async fn open(
@@ -132,6 +130,6 @@ async fn open(
         tracing::warn!(app = %app.settings.name, %header, %reason, "an identity header, or a part of it, is left out");
     }
     let person = Person { live, profile: Rc::new(profile) };
-    worker.opened.keep(app, presented.as_bytes(), person.clone());
+    worker.opened.keep(app.number, presented.as_bytes(), person.clone());
     Ok(Some(person))
 }

@@ -6,7 +6,6 @@
 
 mod described;
 
-use std::sync::Arc;
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -68,8 +67,7 @@ pub async fn answer(
             "the described scheme (X-Forwarded-Proto, or that of the address) is not that of the app's url",
         ));
     }
-    trail.record.app = Some(Arc::clone(&app.labels));
-    trail.record.metrics = Arc::clone(&app.metrics);
+    trail.record.app = Some(app.number);
     // Our endpoints are for everybody; the proxy passes them to us as they are.
     if app.endpoint(facts.path.as_str())?.is_some() {
         return Err(Failure::BadRequest("our own endpoints are passed on, not verified"));

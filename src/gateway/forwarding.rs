@@ -16,9 +16,11 @@ use super::apps::Protected;
 use super::authentication::Person;
 use super::authorization::Admission;
 use super::failure::Failure;
+use super::request::Marks;
 use super::visitor::{Trust, Tunnel, Visitor};
 use super::{StripPrefix, Worker, negotiation};
 use crate::foundation::body::Body;
+use crate::foundation::initials::Initials;
 use crate::upstream::upgrade::{self, Switch};
 use crate::upstream::{ForwardedHeaders, headers};
 
@@ -36,14 +38,16 @@ pub async fn forward(
     admission: Admission,
     person: Option<Person>,
     request: Request<Incoming>,
+    marks: Marks,
 ) -> Result<Response<Body>, Failure> {
     let upstream = worker.upstream(app)?;
-    if upgrade::is_websocket(&request) {
+    if marks.upgrade && upgrade::is_websocket(&request) {
         check_origin(app, request.headers())?;
-        return open_websocket(worker, app, visitor, &admission, person, request).await;
+        // Boxed to keep the usual path's future small.
+        return Box::pin(open_websocket(worker, app, visitor, &admission, person, request, marks)).await;
     }
     let (mut parts, body) = request.into_parts();
-    rewrite(app, visitor, &admission, &mut parts)?;
+    rewrite(app, visitor, &admission, &mut parts, marks)?;
     let answer = upstream.exchange(Request::from_parts(parts, Body::incoming(body))).await;
     let mut answer = answer.map_err(Failure::Upstream)?;
     app.cookies.strip_set(answer.headers_mut());
@@ -74,9 +78,10 @@ async fn open_websocket(
     admission: &Admission,
     person: Option<Person>,
     request: Request<Incoming>,
+    marks: Marks,
 ) -> Result<Response<Body>, Failure> {
     let (mut parts, _) = request.into_parts();
-    rewrite(app, visitor, admission, &mut parts)?;
+    rewrite(app, visitor, admission, &mut parts, marks)?;
     let switched = worker.upstream(app)?.switch(Request::from_parts(parts, Body::empty())).await;
     match switched.map_err(Failure::Upstream)? {
         Switch::Answer(mut answer) => {
@@ -112,11 +117,14 @@ fn rewrite(
     visitor: &Visitor,
     admission: &Admission,
     parts: &mut Parts,
+    marks: Marks,
 ) -> Result<(), Failure> {
-    headers::remove_hop_by_hop(&mut parts.headers);
-    app.settings.headers.strip(&mut parts.headers);
-    app.cookies.strip_own(&mut parts.headers);
-    add_forwarded(app, visitor, &mut parts.headers)?;
+    if marks.hop_by_hop {
+        headers::remove_hop_by_hop(&mut parts.headers);
+    }
+    app.settings.headers.strip(&mut parts.headers, marks.initials);
+    visitor.strip_own(app, &mut parts.headers, marks.cookies);
+    add_forwarded(app, visitor, &mut parts.headers, marks.initials)?;
     // SECURITY: a rule for GET alone must not let a POST pass that the app takes for a DELETE, nor the reverse.
     if app.depends_on_methods {
         headers::remove_method_override(&mut parts.headers);
@@ -133,7 +141,12 @@ fn rewrite(
 }
 
 /// What the app is told of the browser's connection: made once for a connection and app.
-fn add_forwarded(app: &Protected, visitor: &Visitor, headers: &mut HeaderMap) -> Result<(), Failure> {
+fn add_forwarded(
+    app: &Protected,
+    visitor: &Visitor,
+    headers: &mut HeaderMap,
+    noted: Initials,
+) -> Result<(), Failure> {
     let mut made = visitor.forwarded.borrow_mut();
     if made.as_ref().is_none_or(|(number, _)| *number != app.number) {
         let new = ForwardedHeaders::new(visitor.peer.ip(), &app.settings.origin)
@@ -142,7 +155,7 @@ fn add_forwarded(app: &Protected, visitor: &Visitor, headers: &mut HeaderMap) ->
     }
     if let Some((_, forwarded)) = made.as_ref() {
         match visitor.trust {
-            Trust::Stranger => forwarded.replace(headers),
+            Trust::Stranger => forwarded.replace(headers, noted),
             Trust::Proxy => forwarded.extend(headers),
         }
     }

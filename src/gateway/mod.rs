@@ -23,6 +23,7 @@ pub mod forward_auth;
 pub mod forwarding;
 pub mod login;
 pub mod negotiation;
+pub mod opened;
 pub mod pages;
 pub mod profile;
 pub mod query;
@@ -36,22 +37,22 @@ pub mod visitor;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
 pub use self::settings::{App, Branding, Settings, StripPrefix};
 
 use self::apps::Protected;
-use self::authentication::{Opened, Person};
+use self::authentication::Person;
 use self::authorization::{Decision as Permission, decide};
 use self::failure::{Audience, Failure};
 use self::negotiation::{Intent, Unsigned};
+use self::opened::Opened;
 use self::pages::Pages;
-use self::request::{Facts, Wishes};
+use self::request::{Facts, Survey, Wishes};
 use self::routing::{Route, Routes};
 use self::trail::Trail;
 use self::visitor::Visitor;
@@ -60,7 +61,7 @@ use crate::foundation::clock::Clock;
 use crate::foundation::peer::TrustedProxies;
 use crate::foundation::random;
 use crate::sessions::Sessions;
-use crate::telemetry::access::Record;
+use crate::telemetry::access::{Book, Record};
 use crate::telemetry::log::AUDIT;
 use crate::telemetry::metrics::{Decision, Metrics};
 use crate::telemetry::{LogFormat, SubjectInLogs};
@@ -95,21 +96,24 @@ pub struct Worker {
     /// What all workers share.
     pub gateway: Arc<Gateway>,
     upstreams: Vec<Rc<Upstream>>,
-    opened: Opened,
+    opened: Rc<Opened>,
+    book: Rc<Book>,
 }
 
 impl Worker {
     /// A worker that has its own connections to the apps, in their order.
     pub fn new(gateway: Arc<Gateway>, upstreams: Vec<Rc<Upstream>>) -> Self {
-        let opened = Opened::new(gateway.apps.len());
-        Self { gateway, upstreams, opened }
+        let opened = Opened::new(gateway.apps.len(), gateway.clock.clone());
+        let apps = gateway.apps.iter().map(|app| (&*app.labels, &app.metrics));
+        let book = Book::new(gateway.access_log, apps, gateway.metrics.strangers());
+        Self { gateway, upstreams, opened, book }
     }
 
     /// The path of one request.
     pub async fn serve(self: &Rc<Self>, request: Request<Incoming>, visitor: &Visitor) -> Response<Body> {
         let mut trail = Trail { record: self.record(&request, visitor), cookies: Vec::new(), retry: None };
-        let wishes = Wishes::of(request.headers());
-        let answer = self.walk(request, visitor, &mut trail).await;
+        let mut wishes = Wishes::default();
+        let answer = self.walk(request, visitor, &mut wishes, &mut trail).await;
         let answer = answer.unwrap_or_else(|failure| self.fail(&failure, wishes, &mut trail));
         response::finish(answer, trail)
     }
@@ -118,16 +122,14 @@ impl Worker {
         self: &Rc<Self>,
         request: Request<Incoming>,
         visitor: &Visitor,
+        wishes: &mut Wishes,
         trail: &mut Trail,
     ) -> Result<Response<Body>, Failure> {
         let gateway = &*self.gateway;
+        let survey = Survey::of(request.headers(), wishes);
         let facts = Facts::of(request.method(), request.uri(), request.headers())?;
-        let app = {
-            let host = request::host(request.headers(), request.version())?;
-            gateway.routes.app(&gateway.apps, &host, &facts.path)?
-        };
-        trail.record.app = Some(Arc::clone(&app.labels));
-        trail.record.metrics = Arc::clone(&app.metrics);
+        let app = visitor.app(gateway, survey.only_host(request.version())?, &facts.path)?;
+        trail.record.app = Some(app.number);
         let fit = match routing::route(app, &facts)? {
             Route::Own(endpoint) => {
                 trail.record.decision = Decision::Endpoint;
@@ -136,13 +138,22 @@ impl Worker {
             Route::App(fit) => fit,
         };
         trail.record.rule = Some(app.label_of(fit));
-        let person = authentication::person(self, app, facts.headers, &mut trail.cookies).await?;
+        let person =
+            authentication::visitors_person(self, app, visitor, &survey, facts.headers, &mut trail.cookies)
+                .await?;
         trail.record.subject = person.as_ref().and_then(|person| self.subject(person));
         match decide(&app.settings.rules, fit, person.as_ref().map(|person| &person.profile)) {
             Permission::Admit(admission) => {
                 let signed_in = admission.profile().is_some();
                 trail.record.decision = if signed_in { Decision::Admitted } else { Decision::Public };
-                forwarding::forward(self, app, visitor, admission, person, request).await
+                let marks = survey.marks;
+                let answer =
+                    forwarding::forward(self, app, visitor, admission, person, request, marks).await?;
+                if !trail.cookies.is_empty() && response::is_for_everybody(answer.headers()) {
+                    // SECURITY: a shared cache would hand this person's cookie to others.
+                    trail.cookies.clear();
+                }
+                Ok(answer)
             }
             Permission::SignIn => {
                 trail.record.decision = Decision::SignIn;
@@ -176,10 +187,7 @@ impl Worker {
         let record = &mut trail.record;
         let reference = random::reference();
         record.decision = failure.decision();
-        let app = record
-            .app
-            .as_ref()
-            .and_then(|found| self.gateway.apps.iter().find(|app| Arc::ptr_eq(&app.labels, found)));
+        let app = record.app.and_then(|number| self.gateway.apps.get(number));
         tell(failure, record, app, &reference);
         let headers = wishes.into_headers();
         let intent = Intent::of(&record.method, &headers);
@@ -194,23 +202,10 @@ impl Worker {
         answer
     }
 
-    fn record(&self, request: &Request<Incoming>, visitor: &Visitor) -> Record {
-        let started = Instant::now();
-        Record {
-            format: self.gateway.access_log,
-            started,
-            answered: started,
-            client: visitor.client(request.headers(), &self.gateway.trusted_proxies),
-            method: request.method().clone(),
-            target: request.uri().path_and_query().cloned(),
-            app: None,
-            rule: None,
-            decision: Decision::Refused,
-            status: StatusCode::OK,
-            subject: None,
-            reference: None,
-            metrics: self.gateway.metrics.strangers(),
-        }
+    fn record(&self, request: &Request<Incoming>, visitor: &Visitor) -> Box<Record> {
+        let client = visitor.client(request.headers(), &self.gateway.trusted_proxies);
+        let target = request.uri().path_and_query().cloned();
+        Box::new(Record::begin(&self.book, client, request.method().clone(), target))
     }
 
     /// The subject, if the operator wants it in logs.

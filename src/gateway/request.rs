@@ -5,13 +5,15 @@
 
 use std::borrow::Cow;
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, HOST, HeaderName, HeaderValue, UPGRADE};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Method, Uri, Version};
 
 use super::failure::Failure;
 use super::negotiation::Intent;
+use crate::foundation::initials::Initials;
 use crate::foundation::origin::fold_host;
 use crate::identity::readings::Path;
+use crate::upstream::headers::is_hop_by_hop;
 
 /// What later steps may know of a request. The bytes stay where they came in.
 #[derive(Clone, Copy, Debug)]
@@ -56,40 +58,111 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What an answer of our own has to know when the request is already on its way to the app.
+/// What an answer of our own has to know when the request is already on its way to the app: references to
+/// the fields' bytes, not copies.
 #[derive(Debug, Default)]
-pub struct Wishes([Option<HeaderValue>; 5]);
-
-const WISHES: [HeaderName; 5] = [
-    ACCEPT,
-    ACCEPT_LANGUAGE,
-    UPGRADE,
-    HeaderName::from_static("sec-fetch-mode"),
-    HeaderName::from_static("x-requested-with"),
-];
+pub struct Wishes {
+    accept: Option<HeaderValue>,
+    accept_language: Option<HeaderValue>,
+    upgrade: Option<HeaderValue>,
+    sec_fetch_mode: Option<HeaderValue>,
+    x_requested_with: Option<HeaderValue>,
+}
 
 impl Wishes {
-    /// References to the fields' bytes, not copies.
-    pub fn of(headers: &HeaderMap) -> Self {
-        Self(WISHES.map(|name| headers.get(name).cloned()))
-    }
-
     /// The fields, as negotiation reads them.
     pub fn into_headers(self) -> HeaderMap {
-        WISHES.into_iter().zip(self.0).filter_map(|(name, value)| Some((name, value?))).collect()
+        let fields = [
+            (ACCEPT, self.accept),
+            (ACCEPT_LANGUAGE, self.accept_language),
+            (UPGRADE, self.upgrade),
+            (HeaderName::from_static("sec-fetch-mode"), self.sec_fetch_mode),
+            (HeaderName::from_static("x-requested-with"), self.x_requested_with),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// What one look over a request's header fields finds, so that later steps need not search.
+#[derive(Debug, Default)]
+pub struct Survey<'a> {
+    host: Option<&'a HeaderValue>,
+    hosts: usize,
+    /// The first `Cookie`.
+    pub cookie: Option<&'a HeaderValue>,
+    /// What holds also when the request has been taken apart.
+    pub marks: Marks,
+}
+
+/// What a request holds at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Marks {
+    /// What the names of its header fields begin with.
+    pub initials: Initials,
+    /// How many `Cookie` fields there are.
+    pub cookies: usize,
+    /// Whether any field ends at this hop.
+    pub hop_by_hop: bool,
+    /// Whether it asks for another protocol.
+    pub upgrade: bool,
+}
+
+impl<'a> Survey<'a> {
+    /// Looks at each field once; leaves in `wishes` what an answer of our own would have to know.
+    pub fn of(headers: &'a HeaderMap, wishes: &mut Wishes) -> Self {
+        let mut survey = Self::default();
+        let first = |place: &mut Option<HeaderValue>, value: &HeaderValue| {
+            if place.is_none() {
+                *place = Some(value.clone());
+            }
+        };
+        for (name, value) in headers {
+            survey.marks.initials.note(name);
+            match name.as_str() {
+                "host" => {
+                    survey.host.get_or_insert(value);
+                    survey.hosts += 1;
+                }
+                "cookie" => {
+                    survey.cookie.get_or_insert(value);
+                    survey.marks.cookies += 1;
+                }
+                "accept" => first(&mut wishes.accept, value),
+                "accept-language" => first(&mut wishes.accept_language, value),
+                "sec-fetch-mode" => first(&mut wishes.sec_fetch_mode, value),
+                "x-requested-with" => first(&mut wishes.x_requested_with, value),
+                _ if is_hop_by_hop(name) => {
+                    survey.marks.hop_by_hop = true;
+                    if *name == UPGRADE {
+                        survey.marks.upgrade = true;
+                        first(&mut wishes.upgrade, value);
+                    }
+                }
+                _ => {}
+            }
+        }
+        survey
+    }
+
+    /// The only `Host`.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn only_host(&self, version: Version) -> Result<&'a HeaderValue, Failure> {
+        // RFC 9112 section 3.2: one Host, no more and no less; an HTTP/1.0 request without one names no app.
+        match (self.host, self.hosts) {
+            (Some(host), 1) => Ok(host),
+            _ if version == Version::HTTP_10 => Err(Failure::UnknownHost),
+            _ => Err(Failure::Host),
+        }
     }
 }
 
 /// The host that a request is for, folded; port included unless it is absent.
 ///
 /// # Errors
-/// When there is none, more than one, or one that is no host.
-pub fn host<'a>(headers: &'a HeaderMap, version: Version) -> Result<Cow<'a, str>, Failure> {
-    let mut hosts = headers.get_all(HOST).iter();
-    // RFC 9112 section 3.2: one Host, no more and no less; an HTTP/1.0 request without one names no app.
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(if version == Version::HTTP_10 { Failure::UnknownHost } else { Failure::Host });
-    };
+/// When it is no host.
+pub fn folded_host(host: &HeaderValue) -> Result<Cow<'_, str>, Failure> {
     let host = host.to_str().map_err(|_| Failure::Host)?;
     if host.is_empty()
         || host.bytes().any(|byte| matches!(byte, b'/' | b'\\' | b'@' | b'?' | b'#' | b' ' | b'%'))

@@ -4,6 +4,7 @@
 //! readings would reach another app is refused like one whose readings would meet another rule.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::Method;
 
@@ -25,9 +26,13 @@ pub enum Route {
 /// The apps by host.
 #[derive(Debug)]
 pub struct Routes {
-    /// By folded authority, with and without the scheme's own port; longest prefix first.
-    hosts: HashMap<String, Vec<usize>>,
+    /// By folded authority, with and without the scheme's own port.
+    hosts: HashMap<String, Host>,
 }
+
+/// The apps of one host; longest prefix first.
+#[derive(Clone, Debug)]
+pub struct Host(Arc<[usize]>);
 
 impl Routes {
     /// Sorts the apps by where users see them.
@@ -44,7 +49,15 @@ impl Routes {
             let prefix = |number: &usize| apps.get(*number).map_or(0, |app| app.settings.prefix.len());
             numbers.sort_by_key(|number| std::cmp::Reverse(prefix(number)));
         }
-        Self { hosts }
+        Self { hosts: hosts.into_iter().map(|(host, numbers)| (host, Host(numbers.into()))).collect() }
+    }
+
+    /// A host, folded.
+    ///
+    /// # Errors
+    /// When no app has it.
+    pub fn host(&self, host: &str) -> Result<&Host, Failure> {
+        self.hosts.get(host).ok_or(Failure::UnknownHost)
     }
 
     /// The app of a host and path.
@@ -57,8 +70,17 @@ impl Routes {
         host: &str,
         path: &Path<'_>,
     ) -> Result<&'a Protected, Failure> {
-        let numbers = self.hosts.get(host).ok_or(Failure::UnknownHost)?;
-        for app in numbers.iter().filter_map(|&number| apps.get(number)) {
+        self.host(host)?.app(apps, path)
+    }
+}
+
+impl Host {
+    /// The app of a path.
+    ///
+    /// # Errors
+    /// When no app has the path (404), or its readings differ (400).
+    pub fn app<'a>(&self, apps: &'a [Protected], path: &Path<'_>) -> Result<&'a Protected, Failure> {
+        for app in self.0.iter().filter_map(|&number| apps.get(number)) {
             match path.below(&app.settings.prefix) {
                 // A prefix in another spelling would be cut off, or reach our endpoints, in one of them only.
                 Below::Yes if app.covers(path.as_str()) => return Ok(app),

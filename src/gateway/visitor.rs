@@ -5,12 +5,19 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
-use http::HeaderMap;
-use http::header::{FORWARDED, HeaderName};
+use http::header::{COOKIE, Entry, FORWARDED, HeaderName};
+use http::{HeaderMap, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::Gateway;
+use super::apps::Protected;
+use super::authentication::Person;
+use super::failure::Failure;
+use super::request::folded_host;
+use super::routing::Host;
 use crate::foundation::origin::Scheme;
 use crate::foundation::peer::{Peer, TrustedProxies};
+use crate::identity::readings::Path;
 use crate::upstream::ForwardedHeaders;
 use crate::upstream::upgrade::{self, AppEnd};
 
@@ -24,7 +31,24 @@ pub struct Visitor {
     pub trust: Trust,
     /// The forwarding headers of the app that was asked last by this connection.
     pub forwarded: RefCell<Option<(usize, ForwardedHeaders)>>,
+    /// The `Host` that was asked for last by this connection, as it came, and its apps.
+    host: RefCell<Option<(Box<[u8]>, Host)>>,
+    /// Who asked last by this connection.
+    last: RefCell<Option<Last>>,
     tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// The most of a `Cookie` header that is remembered for a connection, in bytes.
+const REMEMBERED: usize = 4096;
+
+/// Who asked last by a connection, by the bytes of the whole `Cookie` header: the next request mostly brings
+/// the very same.
+pub struct Last {
+    app: usize,
+    cookie: Box<[u8]>,
+    person: Person,
+    /// What the app gets of the header.
+    rest: Option<HeaderValue>,
 }
 
 /// What a connection becomes once the app has switched to WebSocket and the browser was told so.
@@ -42,6 +66,14 @@ impl Tunnel {
     }
 }
 
+impl Last {
+    /// SECURITY: the same bytes for the same app, or nothing: what was opened for one origin says nothing on
+    /// another.
+    fn is(&self, app: &Protected, cookie: &HeaderValue) -> bool {
+        self.app == app.number && *self.cookie == *cookie.as_bytes()
+    }
+}
+
 /// Whether a peer's word about others is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
@@ -55,7 +87,72 @@ impl Visitor {
     /// A connection that was just accepted.
     pub fn new(peer: Peer, scheme: Scheme, proxies: &TrustedProxies) -> Self {
         let trust = if proxies.contains(peer.ip()) { Trust::Proxy } else { Trust::Stranger };
-        Self { peer, scheme, trust, forwarded: RefCell::default(), tunnel: RefCell::default() }
+        Self {
+            peer,
+            scheme,
+            trust,
+            forwarded: RefCell::default(),
+            host: RefCell::default(),
+            last: RefCell::default(),
+            tunnel: RefCell::default(),
+        }
+    }
+
+    /// The app that a request is for, by its `Host` and path.
+    ///
+    /// # Errors
+    /// As [`routing::Routes::app`](super::routing::Routes::app), and when the `Host` is none.
+    pub(super) fn app<'a>(
+        &self,
+        gateway: &'a Gateway,
+        host: &HeaderValue,
+        path: &Path<'_>,
+    ) -> Result<&'a Protected, Failure> {
+        if let Some((came, known)) = &*self.host.borrow()
+            && **came == *host.as_bytes()
+        {
+            return known.app(&gateway.apps, path);
+        }
+        let known = gateway.routes.host(&folded_host(host)?)?;
+        *self.host.borrow_mut() = Some((host.as_bytes().into(), known.clone()));
+        known.app(&gateway.apps, path)
+    }
+
+    /// The person who asked an app last, if this is the same `Cookie` header. Whether their session still
+    /// stands is to be asked.
+    pub(super) fn known(&self, app: &Protected, cookie: &HeaderValue) -> Option<Person> {
+        let last = self.last.borrow();
+        last.as_ref().filter(|last| last.is(app, cookie)).map(|last| last.person.clone())
+    }
+
+    /// Remembers who asked, by the only `Cookie` header of the request.
+    pub(super) fn remember(&self, app: &Protected, cookie: &HeaderValue, person: &Person) {
+        if cookie.len() <= REMEMBERED {
+            let rest = app.cookies.without_own(cookie);
+            let (app, cookie) = (app.number, cookie.as_bytes().into());
+            *self.last.borrow_mut() = Some(Last { app, cookie, person: person.clone(), rest });
+        }
+    }
+
+    /// Forgets who asked last.
+    pub(super) fn forget(&self) {
+        self.last.borrow_mut().take();
+    }
+
+    /// Takes our cookies out of what goes to the app; `cookies` is the number of `Cookie` headers.
+    pub(super) fn strip_own(&self, app: &Protected, headers: &mut HeaderMap, cookies: usize) {
+        let last = self.last.borrow();
+        match (cookies, last.as_ref()) {
+            (0, _) => {}
+            (1, Some(last)) => match headers.entry(COOKIE) {
+                Entry::Occupied(mut cookie) if last.is(app, cookie.get()) => match &last.rest {
+                    Some(rest) => drop(cookie.insert(rest.clone())),
+                    None => drop(cookie.remove()),
+                },
+                _ => app.cookies.strip_own(headers),
+            },
+            _ => app.cookies.strip_own(headers),
+        }
     }
 
     /// Leaves the tunnel that the connection becomes after the answer in hand.

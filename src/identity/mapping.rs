@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
 use super::claims::{Claims, Tokens};
+use crate::foundation::initials::Initials;
 
 mod header;
 mod names;
@@ -80,10 +81,11 @@ impl HeaderMapping {
         Self::new(specs.into_iter().filter_map(|spec| IdentityHeader::compile(spec).ok()).collect())
     }
 
-    /// Removes every header that an app could read as one of ours, in whatever spelling it came.
-    pub fn strip(&self, headers: &mut HeaderMap) {
+    /// Removes every header that an app could read as one of ours, in whatever spelling it came. `noted` is
+    /// what the headers' names begin with.
+    pub fn strip(&self, headers: &mut HeaderMap, noted: Initials) {
         // SECURITY: an app trusts these headers; only what `render` made may arrive under their names.
-        self.spellings.strip(headers);
+        self.spellings.strip(headers, noted);
     }
 
     /// What the app gets for this person.

@@ -1,4 +1,4 @@
-//! Access lines: one a request, written when its answer is over.
+//! Access lines: one a request, written when its answer is over, or when its client has gone before.
 //!
 //! Lines are formatted by hand into a buffer of the worker's own and handed to the output in batches, a tenth
 //! of a second late at most: on the hot path nothing is locked and no event machinery runs. A line holds the
@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,41 +22,27 @@ use super::output::{Kind, Output};
 use crate::foundation::body::BodyEnd;
 use crate::foundation::clock::wall_clock;
 
-const BATCH: usize = 16 * 1024;
+const BATCH: usize = 32 * 1024;
 const LATEST: Duration = Duration::from_millis(100);
 
-/// What is known of a request once its answer's head is made. It becomes a line when the body is over.
+/// What a worker's records have in common: made once for each, so that no two workers count its owners.
 #[derive(Debug)]
-pub struct Record {
-    /// How the line is written; `None`: no line, metrics only.
-    pub format: Option<LogFormat>,
-    /// When the request's head was there.
-    pub started: Instant,
-    /// When the answer's head was there.
-    pub answered: Instant,
-    /// The client, after trusted proxies.
-    pub client: IpAddr,
-    /// The request's method.
-    pub method: Method,
-    /// The request's target; only its path is written.
-    pub target: Option<PathAndQuery>,
-    /// The app, when one was found.
-    pub app: Option<Arc<AppLabels>>,
-    /// The rule that decided, as a place in [`AppLabels::rules`].
-    pub rule: Option<usize>,
-    /// What was decided.
-    pub decision: Decision,
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// The subject, when there is one and the operator wants it.
-    pub subject: Option<Arc<str>>,
-    /// The reference that the page shows, when there was a page.
-    pub reference: Option<String>,
-    /// Where the request is counted.
-    pub metrics: Arc<AppMetrics>,
+pub struct Book {
+    format: Option<LogFormat>,
+    apps: Vec<Row>,
+    strangers: Arc<AppMetrics>,
 }
 
-/// What lines say of an app: made at start, shared by all records.
+/// One app in a [`Book`].
+#[derive(Debug)]
+struct Row {
+    metrics: Arc<AppMetrics>,
+    /// What lines say of it, written beforehand: of the app alone, and of the app with each of its rules.
+    app: Box<[u8]>,
+    rules: Vec<Box<[u8]>>,
+}
+
+/// What lines say of an app: made at start, shared by all workers.
 #[derive(Debug)]
 pub struct AppLabels {
     /// The app's name.
@@ -64,16 +51,100 @@ pub struct AppLabels {
     pub rules: Vec<String>,
 }
 
+/// What is known of a request. When it is dropped it becomes a line, and is counted: so a request whose client
+/// has gone, which drops everything about it, leaves its line too.
+#[derive(Debug)]
+pub struct Record {
+    /// When the request's head was there.
+    pub started: Instant,
+    /// The client, after trusted proxies.
+    pub client: IpAddr,
+    /// The request's method.
+    pub method: Method,
+    /// The request's target; only its path is written.
+    pub target: Option<PathAndQuery>,
+    /// The app, when one was found: its place in [`Book::apps`].
+    pub app: Option<usize>,
+    /// The rule that decided, as a place in [`AppLabels::rules`].
+    pub rule: Option<usize>,
+    /// What was decided.
+    pub decision: Decision,
+    /// The subject, when there is one and the operator wants it.
+    pub subject: Option<Arc<str>>,
+    /// The reference that the page shows, when there was a page.
+    pub reference: Option<String>,
+    book: Rc<Book>,
+    /// The answer's status, and how long its head took; `None` as long as there is none.
+    answer: Option<(StatusCode, Duration)>,
+    bytes: u64,
+    complete: bool,
+}
+
+/// What the log says of a request that its client did not wait for: no answer of ours has it.
+const CLIENT_GONE: u16 = 499;
+
+impl Book {
+    /// A book for these apps, in their order. Without a `format` there are no lines; `strangers` counts the
+    /// requests that found no app.
+    pub fn new<'a>(
+        format: Option<LogFormat>,
+        apps: impl Iterator<Item = (&'a AppLabels, &'a Arc<AppMetrics>)>,
+        strangers: Arc<AppMetrics>,
+    ) -> Rc<Self> {
+        let row = |(labels, metrics): (&AppLabels, &Arc<AppMetrics>)| {
+            let written = |fields: &[(&str, &str)]| {
+                let mut out = Vec::new();
+                fields.iter().for_each(|(name, value)| field(&mut out, format, name, value));
+                out.into()
+            };
+            let app = ("app", &*labels.name);
+            let rules = labels.rules.iter().map(|rule| written(&[app, ("rule", rule)])).collect();
+            Row { metrics: Arc::clone(metrics), app: written(&[app]), rules }
+        };
+        Rc::new(Self { format, apps: apps.map(row).collect(), strangers })
+    }
+}
+
 impl Record {
-    fn fields(&self) -> [(&'static str, Option<&str>); 4] {
-        let app = self.app.as_deref();
-        let rule = self.rule.and_then(|rule| app?.rules.get(rule));
-        [
-            ("app", app.map(|app| &*app.name)),
-            ("rule", rule.map(String::as_str)),
-            ("subject", self.subject.as_deref()),
-            ("reference", self.reference.as_deref()),
-        ]
+    /// The record of a request that begins now.
+    pub fn begin(book: &Rc<Book>, client: IpAddr, method: Method, target: Option<PathAndQuery>) -> Self {
+        Self {
+            started: Instant::now(),
+            client,
+            method,
+            target,
+            app: None,
+            rule: None,
+            decision: Decision::Refused,
+            subject: None,
+            reference: None,
+            book: Rc::clone(book),
+            answer: None,
+            bytes: 0,
+            complete: false,
+        }
+    }
+
+    /// Notes that the answer's head is there.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.answer = Some((status, self.started.elapsed()));
+    }
+
+    fn row(&self) -> Option<&Row> {
+        self.book.apps.get(self.app?)
+    }
+
+    fn fields(&self, out: &mut Vec<u8>, format: LogFormat) {
+        if let Some(row) = self.row() {
+            let rule = self.rule.and_then(|rule| row.rules.get(rule));
+            out.extend_from_slice(rule.unwrap_or(&row.app));
+        }
+        for (name, value) in [("subject", self.subject.as_deref()), ("reference", self.reference.as_deref())]
+        {
+            if let Some(value) = value {
+                field(out, Some(format), name, value);
+            }
+        }
     }
 
     fn path(&self) -> &str {
@@ -82,13 +153,31 @@ impl Record {
 }
 
 impl BodyEnd for Record {
-    fn ended(self: Box<Self>, bytes: u64, complete: bool) {
+    fn ended(mut self: Box<Self>, bytes: u64, complete: bool) {
+        self.bytes = bytes;
+        self.complete = complete;
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
         let total = self.started.elapsed();
-        self.metrics.count(self.decision, self.status, self.answered.duration_since(self.started));
-        if let Some(format) = self.format {
-            BUFFER.with_borrow_mut(|buffer| buffer.append(&self, format, total, bytes, complete));
+        let (status, head) =
+            self.answer.map_or((CLIENT_GONE, total), |(status, head)| (status.as_u16(), head));
+        let metrics = self.row().map_or(&self.book.strangers, |row| &row.metrics);
+        metrics.count(self.decision, status, head);
+        if let Some(format) = self.book.format {
+            BUFFER.with_borrow_mut(|buffer| buffer.append(self, format, Spent { status, head, total }));
         }
     }
+}
+
+/// How a request ended, and how long it took: its head, and all of it.
+#[derive(Clone, Copy)]
+struct Spent {
+    status: u16,
+    head: Duration,
+    total: Duration,
 }
 
 thread_local! {
@@ -108,9 +197,9 @@ impl Buffer {
         Self { lines: Vec::new(), due: false, second: 0, date: String::new() }
     }
 
-    fn append(&mut self, record: &Record, format: LogFormat, total: Duration, bytes: u64, complete: bool) {
+    fn append(&mut self, record: &Record, format: LogFormat, spent: Spent) {
         let micros = self.tell_time();
-        let line = Line { record, date: &self.date, micros, total, bytes, complete };
+        let line = Line { record, date: &self.date, micros, spent };
         match format {
             LogFormat::Json => line.json(&mut self.lines),
             LogFormat::Text => line.text(&mut self.lines),
@@ -165,9 +254,7 @@ struct Line<'a> {
     record: &'a Record,
     date: &'a str,
     micros: u32,
-    total: Duration,
-    bytes: u64,
-    complete: bool,
+    spent: Spent,
 }
 
 impl Line<'_> {
@@ -183,18 +270,13 @@ impl Line<'_> {
         out.extend_from_slice(record.method.as_str().as_bytes());
         out.extend_from_slice(b"\",\"path\":");
         quoted(out, record.path());
-        for (name, value) in record.fields() {
-            if let Some(value) = value {
-                member(out, b",\"", name, b"\":");
-                quoted(out, value);
-            }
-        }
+        record.fields(out, LogFormat::Json);
         member(out, b",\"decision\":\"", record.decision.as_str(), b"\"");
         for (name, number) in self.numbers() {
             member(out, b",\"", name, b"\":");
             decimal(out, number);
         }
-        out.extend_from_slice(if self.complete {
+        out.extend_from_slice(if record.complete {
             b",\"complete\":true}\n"
         } else {
             b",\"complete\":false}\n"
@@ -209,17 +291,12 @@ impl Line<'_> {
         member(out, b" ", record.method.as_str(), b" ");
         quoted(out, record.path());
         member(out, b" decision=", record.decision.as_str(), b"");
-        for (name, value) in record.fields() {
-            if let Some(value) = value {
-                member(out, b" ", name, b"=");
-                quoted(out, value);
-            }
-        }
+        record.fields(out, LogFormat::Text);
         for (name, number) in self.numbers() {
             member(out, b" ", name, b"=");
             decimal(out, number);
         }
-        out.extend_from_slice(if self.complete { b" complete=true\n" } else { b" complete=false\n" });
+        out.extend_from_slice(if record.complete { b" complete=true\n" } else { b" complete=false\n" });
     }
 
     fn time(&self, out: &mut Vec<u8>) {
@@ -232,14 +309,22 @@ impl Line<'_> {
 
     fn numbers(&self) -> [(&'static str, u64); 4] {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let head = self.record.answered.duration_since(self.record.started);
         [
-            ("status", u64::from(self.record.status.as_u16())),
-            ("bytes", self.bytes),
-            ("head_us", micros(head)),
-            ("total_us", micros(self.total)),
+            ("status", u64::from(self.spent.status)),
+            ("bytes", self.record.bytes),
+            ("head_us", micros(self.spent.head)),
+            ("total_us", micros(self.spent.total)),
         ]
     }
+}
+
+fn field(out: &mut Vec<u8>, format: Option<LogFormat>, name: &str, value: &str) {
+    match format {
+        None => return,
+        Some(LogFormat::Json) => member(out, b",\"", name, b"\":"),
+        Some(LogFormat::Text) => member(out, b" ", name, b"="),
+    }
+    quoted(out, value);
 }
 
 fn member(out: &mut Vec<u8>, before: &[u8], text: &str, after: &[u8]) {
@@ -293,34 +378,37 @@ fn escaped(out: &mut Vec<u8>, character: char) {
 mod tests {
     use super::*;
 
-    fn record(path: &str) -> Record {
-        let now = Instant::now();
-        Record {
-            format: Some(LogFormat::Json),
-            started: now,
-            answered: now,
-            client: IpAddr::from([127, 0, 0, 1]),
-            method: Method::GET,
-            target: Some(PathAndQuery::try_from(path).unwrap()),
-            app: Some(Arc::new(AppLabels { name: "lms".into(), rules: vec!["default".into()] })),
-            rule: Some(0),
-            decision: Decision::Admitted,
-            status: StatusCode::OK,
-            subject: Some("пользователь\n".into()),
-            reference: None,
-            metrics: Arc::default(),
-        }
+    fn record(path: &str, format: Option<LogFormat>) -> Record {
+        let labels = AppLabels { name: "lms".into(), rules: vec!["default".into()] };
+        let book = Book::new(format, std::iter::once((&labels, &Arc::default())), Arc::default());
+        let target = PathAndQuery::try_from(path).unwrap();
+        let mut record = Record::begin(&book, IpAddr::from([127, 0, 0, 1]), Method::GET, Some(target));
+        (record.app, record.rule, record.decision) = (Some(0), Some(0), Decision::Admitted);
+        record.subject = Some("пользователь\n".into());
+        record
     }
 
-    fn line(record: &Record, format: LogFormat) -> String {
+    fn line(path: &str, format: LogFormat) -> String {
         let mut buffer = Buffer::new();
-        buffer.append(record, format, Duration::from_micros(7), 5, true);
-        String::from_utf8(buffer.lines).unwrap()
+        let spent = Spent { status: 200, head: Duration::ZERO, total: Duration::from_micros(7) };
+        buffer.append(&record(path, Some(format)), format, spent);
+        String::from_utf8(std::mem::take(&mut buffer.lines)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_counts_by_its_answer_and_one_that_was_dropped_by_its_clients_going() {
+        let [mut answered, gone] = ["/a", "/b"].map(|path| Box::new(record(path, None)));
+        let metrics = [&answered, &gone].map(|record| Arc::clone(&record.row().unwrap().metrics));
+        answered.answered(StatusCode::OK);
+        answered.ended(5, true);
+        drop(gone);
+        let counted = metrics.map(|metrics| metrics.counted(Decision::Admitted));
+        assert_eq!(counted, [[0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]);
     }
 
     #[tokio::test]
     async fn a_line_is_one_json_object_whatever_the_path_holds() {
-        let out = line(&record("/\"я?code=secret"), LogFormat::Json);
+        let out = line("/\"я?code=secret", LogFormat::Json);
         assert_eq!(out.matches('\n').count(), 1);
         let line: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!((&line["path"], &line["rule"]), (&"/\"я".into(), &"default".into()));
@@ -332,7 +420,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_readable_line_stays_one_line() {
-        let out = line(&record("/a"), LogFormat::Text);
+        let out = line("/a", LogFormat::Text);
         assert_eq!(out.lines().count(), 1);
         assert!(out.contains("subject=\"пользователь\\u000a\""), "{out}");
         assert!(out.contains(" access: 127.0.0.1 GET \"/a\" decision=admitted "), "{out}");

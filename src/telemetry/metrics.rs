@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -61,7 +60,7 @@ impl Decision {
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const BOUNDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0];
-const BOUNDS_US: [u128; 10] =
+const BOUNDS_US: [u64; 10] =
     [1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 250_000, 1_000_000, 2_500_000, 10_000_000];
 
 /// The requests of one app, or of none.
@@ -74,17 +73,23 @@ pub struct AppMetrics {
 
 impl AppMetrics {
     /// Counts a request whose answer's head took `head`.
-    pub fn count(&self, decision: Decision, status: StatusCode, head: Duration) {
-        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+    pub fn count(&self, decision: Decision, status: u16, head: Duration) {
+        let class = usize::from(status / 100).saturating_sub(1);
         if let Some(count) = self.requests.get(decision as usize).and_then(|classes| classes.get(class)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        let us = head.as_micros();
+        let us = u64::try_from(head.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS.len());
         if let Some(count) = self.buckets.get(bucket) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.sum_us.fetch_add(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// The counts of a decision, by class of status.
+    #[cfg(test)]
+    pub(super) fn counted(&self, decision: Decision) -> [u64; CLASSES.len()] {
+        self.requests[decision as usize].each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -255,7 +260,7 @@ mod tests {
     #[test]
     fn counts_and_gauges_stand_in_the_text() {
         let metrics = Metrics::new(std::iter::once("lms".into()));
-        metrics.app(0).unwrap().count(Decision::Admitted, StatusCode::OK, Duration::from_micros(300));
+        metrics.app(0).unwrap().count(Decision::Admitted, 200, Duration::from_micros(300));
         metrics.sign_in("trusted", "ok");
         metrics.gauge("sessions_live", "Live sessions", None, Box::new(|| 3.0));
         metrics.gauge("provider_ready", "Ready", Some(("provider", "a".into())), Box::new(|| 1.0));

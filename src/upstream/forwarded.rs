@@ -10,6 +10,7 @@ use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use super::headers::{remove_forwarding, remove_misspelt_forwarding, tokens};
+use crate::foundation::initials::Initials;
 use crate::foundation::origin::Origin;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -50,9 +51,10 @@ impl ForwardedHeaders {
         })
     }
 
-    /// Replaces all that the client said about forwarding: for a peer that is not a trusted proxy.
-    pub fn replace(&self, headers: &mut HeaderMap) {
-        remove_forwarding(headers);
+    /// Replaces all that the client said about forwarding: for a peer that is not a trusted proxy. `noted` is
+    /// what the headers' names begin with.
+    pub fn replace(&self, headers: &mut HeaderMap, noted: Initials) {
+        remove_forwarding(headers, noted);
         headers.insert(FOR, self.address.clone());
         headers.insert(PROTO, self.proto.clone());
         headers.insert(HOST, self.host.clone());
@@ -155,7 +157,7 @@ mod tests {
             map.append(HeaderName::from_static(name), HeaderValue::from_static("forged"));
             map.append(HeaderName::from_static(name), HeaderValue::from_static("forged again"));
         }
-        headers("192.0.2.7", "https://lms.example.org").replace(&mut map);
+        headers("192.0.2.7", "https://lms.example.org").replace(&mut map, Initials::of(b"fx"));
         assert_eq!(get(&map, "x-forwarded-for"), ["192.0.2.7"]);
         assert_eq!(get(&map, "x-forwarded-proto"), ["https"]);
         assert_eq!(get(&map, "x-forwarded-host"), ["lms.example.org"]);
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn an_ipv6_address_and_a_port_are_quoted() {
         let mut map = HeaderMap::new();
-        headers("2001:db8::1", "http://lms.example.org:8080").replace(&mut map);
+        headers("2001:db8::1", "http://lms.example.org:8080").replace(&mut map, Initials::default());
         assert_eq!(get(&map, "x-forwarded-for"), ["2001:db8::1"]);
         assert_eq!(
             get(&map, "forwarded"),

@@ -26,9 +26,9 @@ use crate::foundation::body::{Body, BodyError, Carrier};
 /// The most of an answer's body that is held in memory for one connection, and of its head.
 const BUFFER: usize = 64 * 1024;
 
-/// From this idle time on the kernel is asked whether the app has closed; before it the reactor's word
-/// is recent enough.
-const PROBE_AFTER: Duration = Duration::from_millis(2);
+/// From this idle time on the kernel is asked whether the app has closed. Before it the reactor's word is
+/// enough, which is as old as the worker's present turn: apps close connections after seconds, or at once.
+const PROBE_AFTER: Duration = Duration::from_millis(50);
 
 pub(super) struct Line {
     sender: http1::SendRequest<Body>,

@@ -7,6 +7,8 @@
 use http::HeaderMap;
 use http::header::HeaderName;
 
+use crate::foundation::initials::{Initials, initial};
+
 /// A name by its letters and digits alone, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Folded(Box<[u8]>);
@@ -35,23 +37,26 @@ fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
 #[derive(Debug, Default)]
 pub(super) struct Spellings {
     names: Vec<Folded>,
-    first: u64,
-    last: u64,
+    first: Initials,
+    last: Initials,
 }
 
 impl Spellings {
     pub(super) fn of(names: impl Iterator<Item = Folded>) -> Self {
         let mut spellings = Self::default();
         for name in names {
-            spellings.first |= name.0.first().map_or(0, |byte| bit(*byte));
-            spellings.last |= name.0.last().map_or(0, |byte| bit(*byte));
+            name.0.first().into_iter().for_each(|byte| spellings.first.add(*byte));
+            name.0.last().into_iter().for_each(|byte| spellings.last.add(*byte));
             spellings.names.push(name);
         }
         spellings
     }
 
-    /// Removes every spelling of every name.
-    pub(super) fn strip(&self, headers: &mut HeaderMap) {
+    /// Removes every spelling of every name; `noted` is what the headers' names begin with.
+    pub(super) fn strip(&self, headers: &mut HeaderMap, noted: Initials) {
+        if !noted.meet(self.first) {
+            return;
+        }
         let forged: Vec<HeaderName> =
             headers.keys().filter(|name| self.holds(name.as_str())).cloned().collect();
         for name in forged {
@@ -61,24 +66,14 @@ impl Spellings {
 
     fn holds(&self, name: &str) -> bool {
         let name = name.as_bytes();
-        let first = name.iter().find(|byte| byte.is_ascii_alphanumeric());
         let last = name.iter().rfind(|byte| byte.is_ascii_alphanumeric());
-        let may_be = first.is_some_and(|byte| self.first & bit(*byte) != 0)
-            && last.is_some_and(|byte| self.last & bit(*byte) != 0);
+        let may_be = initial(name).is_some_and(|byte| self.first.holds(byte))
+            && last.is_some_and(|byte| self.last.holds(*byte));
         may_be
             && self
                 .names
                 .iter()
                 .any(|ours| ours.0.len() <= name.len() && folded(name).eq(ours.0.iter().copied()))
-    }
-}
-
-/// A bit for each letter and digit.
-const fn bit(byte: u8) -> u64 {
-    match byte.to_ascii_lowercase() {
-        letter @ b'a'..=b'z' => 1 << (letter - b'a'),
-        digit @ b'0'..=b'9' => 1 << (digit - b'0' + 26),
-        _ => 0,
     }
 }
 

@@ -66,7 +66,8 @@ pub(super) fn without_prefix(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"__Host-").or_else(|| name.strip_prefix(b"__Secure-")).unwrap_or(name)
 }
 
-fn without_own(value: &HeaderValue, own: &impl Fn(&[u8]) -> bool) -> Option<HeaderValue> {
+/// What remains of one header without the pairs whose name is `own`; `None`: nothing.
+pub(super) fn without_own(value: &HeaderValue, own: &impl Fn(&[u8]) -> bool) -> Option<HeaderValue> {
     let mut kept = Vec::with_capacity(value.len());
     let mut any = false;
     for segment in segments(value.as_bytes()).filter(|segment| !own(pair(segment).0)) {

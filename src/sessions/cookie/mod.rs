@@ -167,6 +167,11 @@ impl CookieNames {
         header::strip_set(headers, &|name| header::is_own(name, self.stem.as_bytes()));
     }
 
+    /// What [`CookieNames::strip_own`] leaves of a single `Cookie` header; `None`: nothing.
+    pub fn without_own(&self, cookie: &HeaderValue) -> Option<HeaderValue> {
+        header::without_own(cookie, &|name| header::is_own(name, self.stem.as_bytes()))
+    }
+
     /// `Set-Cookie` values for a session whose ticket is `text`.
     pub(super) fn set_session(&self, text: &str, lasts: Duration) -> Result<Vec<HeaderValue>, StoreError> {
         if text.len() <= PIECE {
