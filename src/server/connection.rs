@@ -186,6 +186,12 @@ pub(super) async fn serve<S, F>(
                 if Pin::new(&mut conn).poll(cx).is_ready() {
                     return Poll::Ready(true);
                 }
+                // SECURITY: a head that was begun and not finished is nothing in flight: waiting for it would let a
+                // stranger put off the end of the process.
+                let half_a_head = state.wire.framing.borrow().is_mid_head();
+                if half_a_head && !state.in_flight.get() && !state.wire.write_blocked.get() {
+                    return Poll::Ready(false);
+                }
                 Pin::new(&mut conn).graceful_shutdown();
             }
             _ => {}

@@ -3,8 +3,6 @@
 //! `hyper` reads the requests; this looks over its shoulder for what `hyper` does not tell: that a request
 //! gave its length in two ways, and whether a body is still owed. It never decides what the bytes mean.
 
-use std::io::BufRead as _;
-
 /// A line that is split over two reads is kept up to here; only the names of two fields matter in it.
 const LINE: usize = 256;
 
@@ -55,6 +53,11 @@ impl Framing {
         !matches!(self.stage, Stage::Head | Stage::Lost)
     }
 
+    /// Whether the client has begun a head and not finished it.
+    pub(super) const fn is_mid_head(&self) -> bool {
+        matches!(self.stage, Stage::Head) && (self.begun || !self.partial.is_empty())
+    }
+
     /// Whether the client may still be sending what nobody is going to read.
     pub(super) const fn is_cut_short(&self) -> bool {
         self.begun || !matches!(self.stage, Stage::Head)
@@ -65,7 +68,7 @@ impl Framing {
         while !bytes.is_empty() {
             match self.stage {
                 Stage::Lost => return,
-                Stage::Head | Stage::Trailers => bytes = self.line(bytes),
+                Stage::Head | Stage::Trailers => bytes = self.lines(bytes),
                 Stage::Body(left) => bytes = self.skip(bytes, left, Stage::Body, Stage::Head),
                 Stage::ChunkData(left) => bytes = self.skip(bytes, left, Stage::ChunkData, Stage::ChunkEnd),
                 Stage::ChunkSize { .. } | Stage::ChunkEnd => {
@@ -105,28 +108,36 @@ impl Framing {
         }
     }
 
-    fn line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    /// Takes in lines until the head or the trailers are over; gives what comes after them.
+    fn lines<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let mut rest = bytes;
-        let taken = rest.skip_until(b'\n').unwrap_or(bytes.len());
-        let piece = bytes.get(..taken).unwrap_or_default();
-        if piece.last() != Some(&b'\n') {
-            let room = LINE.saturating_sub(self.partial.len()).min(piece.len());
-            self.partial.extend_from_slice(piece.get(..room).unwrap_or_default());
-            return rest;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let (line, after) = rest.split_at(end + 1 - (bytes.len() - rest.len()));
+            rest = after;
+            if self.partial.is_empty() {
+                self.whole_line(line);
+            } else {
+                let mut whole = std::mem::take(&mut self.partial);
+                whole.extend_from_slice(line);
+                self.whole_line(&whole);
+                whole.clear();
+                self.partial = whole;
+            }
+            if !matches!(self.stage, Stage::Head | Stage::Trailers) {
+                return rest;
+            }
         }
-        if self.partial.is_empty() {
-            self.whole_line(piece);
-        } else {
-            let mut line = std::mem::take(&mut self.partial);
-            line.extend_from_slice(piece);
-            self.whole_line(&line);
-            line.clear();
-            self.partial = line;
-        }
-        rest
+        let room = LINE.saturating_sub(self.partial.len()).min(rest.len());
+        self.partial.extend_from_slice(rest.get(..room).unwrap_or_default());
+        &[]
     }
 
+    #[inline]
     fn whole_line(&mut self, line: &[u8]) {
+        // Most lines are neither the first nor the last of a head, nor about its length.
+        if self.begun && !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T' | b'\r' | b'\n')) {
+            return;
+        }
         let empty = matches!(line, b"\n" | b"\r\n");
         match self.stage {
             Stage::Trailers if empty => self.stage = Stage::Head,

@@ -364,6 +364,33 @@ async fn a_drain_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_head_that_was_never_finished_does_not_hold_a_drain_up() {
+    local(async {
+        let mut settings = settings();
+        settings.limits.head_timeout = Duration::from_secs(20);
+        settings.drain_timeout = Duration::from_secs(20);
+        let server = start(&settings);
+        let halves: [&[u8]; 3] = [b"GET / HT", b"GET / HTTP/1.1\r\nHo", b"GET / HTTP/1.1\r\nHost: a\r\n"];
+        let mut connections = Vec::new();
+        for half in halves {
+            let mut stream = connect(server.address).await;
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            until(&mut stream, "plain /").await;
+            stream.write_all(half).await.unwrap();
+            let mut first = connect(server.address).await;
+            first.write_all(half).await.unwrap();
+            connections.extend([stream, first]);
+        }
+        sleep(Duration::from_millis(50)).await;
+        let began = Instant::now();
+        server.drain.begin();
+        server.serving.await.unwrap().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn workers_share_a_port_and_nobody_else_does() {
     let mut settings = settings();
     settings.workers = 3;
