@@ -5,6 +5,7 @@
 //! ended anywhere is ended here too: its `Live` is shared by the whole process.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,13 +22,25 @@ use crate::foundation::clock::Timestamp;
 use crate::identity::claims::text;
 use crate::sessions::{Live, Presented};
 
-/// A signed-in person, as one app meets them.
+/// A signed-in person, as one app meets them. Cloned for each request, and so counted on the worker alone.
 #[derive(Clone, Debug)]
-pub struct Person {
+pub struct Person(Rc<Known>);
+
+/// What is known of a person.
+#[derive(Debug)]
+pub struct Known {
     /// The session.
     pub live: Arc<Live>,
     /// What the app is told, and by which rules they may enter.
     pub profile: Rc<Profile>,
+}
+
+impl Deref for Person {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        &self.0
+    }
 }
 
 impl Person {
@@ -129,7 +142,7 @@ async fn open(
         let (header, reason) = (&omitted.header, &omitted.reason);
         tracing::warn!(app = %app.settings.name, %header, %reason, "an identity header, or a part of it, is left out");
     }
-    let person = Person { live, profile: Rc::new(profile) };
+    let person = Person(Rc::new(Known { live, profile: Rc::new(profile) }));
     worker.opened.keep(app.number, presented.as_bytes(), person.clone());
     Ok(Some(person))
 }

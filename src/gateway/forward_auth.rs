@@ -6,7 +6,6 @@
 
 mod described;
 
-
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 

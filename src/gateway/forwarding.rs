@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::ORIGIN;
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, Uri};
 use hyper::body::Incoming;
@@ -37,18 +36,17 @@ pub async fn forward(
     visitor: &Visitor,
     admission: Admission,
     person: Option<Person>,
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
     marks: Marks,
 ) -> Result<Response<Body>, Failure> {
-    let upstream = worker.upstream(app)?;
     if marks.upgrade && upgrade::is_websocket(&request) {
         check_origin(app, request.headers())?;
-        // Boxed to keep the usual path's future small.
+        // Boxed, as all that is rare, to keep the usual path's future small.
         return Box::pin(open_websocket(worker, app, visitor, &admission, person, request, marks)).await;
     }
-    let (mut parts, body) = request.into_parts();
-    rewrite(app, visitor, &admission, &mut parts, marks)?;
-    let answer = upstream.exchange(Request::from_parts(parts, Body::incoming(body))).await;
+    let mut request = request.map(Body::incoming);
+    rewrite(app, visitor, &admission, &mut request, marks)?;
+    let answer = worker.upstream(app)?.exchange(request).await;
     let mut answer = answer.map_err(Failure::Upstream)?;
     app.cookies.strip_set(answer.headers_mut());
     Ok(answer)
@@ -77,12 +75,12 @@ async fn open_websocket(
     visitor: &Visitor,
     admission: &Admission,
     person: Option<Person>,
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
     marks: Marks,
 ) -> Result<Response<Body>, Failure> {
-    let (mut parts, _) = request.into_parts();
-    rewrite(app, visitor, admission, &mut parts, marks)?;
-    let switched = worker.upstream(app)?.switch(Request::from_parts(parts, Body::empty())).await;
+    let mut request = request.map(|_| Body::empty());
+    rewrite(app, visitor, admission, &mut request, marks)?;
+    let switched = worker.upstream(app)?.switch(request).await;
     match switched.map_err(Failure::Upstream)? {
         Switch::Answer(mut answer) => {
             app.cookies.strip_set(answer.headers_mut());
@@ -116,26 +114,27 @@ fn rewrite(
     app: &Protected,
     visitor: &Visitor,
     admission: &Admission,
-    parts: &mut Parts,
+    request: &mut Request<Body>,
     marks: Marks,
 ) -> Result<(), Failure> {
+    let fields = request.headers_mut();
     if marks.hop_by_hop {
-        headers::remove_hop_by_hop(&mut parts.headers);
+        headers::remove_hop_by_hop(fields);
     }
-    app.settings.headers.strip(&mut parts.headers, marks.initials);
-    visitor.strip_own(app, &mut parts.headers, marks.cookies);
-    add_forwarded(app, visitor, &mut parts.headers, marks.initials)?;
+    app.settings.headers.strip(fields, marks.initials);
+    visitor.strip_own(app, fields, marks.cookies);
     // SECURITY: a rule for GET alone must not let a POST pass that the app takes for a DELETE, nor the reverse.
     if app.depends_on_methods {
-        headers::remove_method_override(&mut parts.headers);
+        headers::remove_method_override(fields, marks.initials);
     }
+    add_forwarded(app, visitor, fields, marks.initials)?;
     if let Some(profile) = admission.profile() {
         for (name, value) in &profile.headers {
-            parts.headers.insert(name, value.clone());
+            fields.insert(name, value.clone());
         }
     }
     if app.settings.strip_prefix == StripPrefix::Strip {
-        parts.uri = stripped(app, &parts.uri)?;
+        *request.uri_mut() = stripped(app, request.uri())?;
     }
     Ok(())
 }

@@ -110,7 +110,11 @@ impl Worker {
     }
 
     /// The path of one request.
-    pub async fn serve(self: &Rc<Self>, request: Request<Incoming>, visitor: &Visitor) -> Response<Body> {
+    pub async fn serve(
+        self: &Rc<Self>,
+        request: Box<Request<Incoming>>,
+        visitor: &Visitor,
+    ) -> Response<Body> {
         let mut trail = Trail { record: self.record(&request, visitor), cookies: Vec::new(), retry: None };
         let mut wishes = Wishes::default();
         let answer = self.walk(request, visitor, &mut wishes, &mut trail).await;
@@ -120,7 +124,7 @@ impl Worker {
 
     async fn walk(
         self: &Rc<Self>,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
         visitor: &Visitor,
         wishes: &mut Wishes,
         trail: &mut Trail,
@@ -133,7 +137,8 @@ impl Worker {
         let fit = match routing::route(app, &facts)? {
             Route::Own(endpoint) => {
                 trail.record.decision = Decision::Endpoint;
-                return endpoints::answer(self, app, endpoint, request, visitor, trail).await;
+                // Boxed, as all that is rare, to keep the usual path's future small: it is moved once.
+                return Box::pin(endpoints::answer(self, app, endpoint, *request, visitor, trail)).await;
             }
             Route::App(fit) => fit,
         };
@@ -157,7 +162,7 @@ impl Worker {
             }
             Permission::SignIn => {
                 trail.record.decision = Decision::SignIn;
-                self.sign_in(app, &facts, trail).await
+                Box::pin(self.sign_in(app, &facts, trail)).await
             }
             Permission::Deny(denial) => {
                 let person = person.as_ref().and_then(Person::display_name);

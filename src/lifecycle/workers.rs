@@ -6,9 +6,8 @@ use std::thread;
 
 use http::{Response, StatusCode};
 use rustls::ClientConfig;
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::{self, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::LocalSet;
 
 use super::StartError;
 use crate::foundation::body::Body;
@@ -62,10 +61,8 @@ pub fn start(bound: Bound, gateway: &Arc<Gateway>, drain: &Drain) -> Result<Work
     let (told, ends) = unbounded_channel();
     let mut left = 0;
     for worker in bound.into_workers() {
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let (gateway, drain, tls) = (Arc::clone(gateway), drain.clone(), tls.clone());
-        thread(left, told.clone(), move || work(&runtime, worker, gateway, &tls, drain))?;
+        thread(left, told.clone(), move || work(worker, gateway, &tls, drain))?;
         left += 1;
     }
     Ok(Workers { left, ends })
@@ -88,7 +85,6 @@ fn thread(
 }
 
 fn work(
-    runtime: &Runtime,
     worker: server::Worker,
     gateway: Arc<Gateway>,
     tls: &[Arc<ClientConfig>],
@@ -113,7 +109,11 @@ fn work(
             answer
         }
     };
-    LocalSet::new().block_on(runtime, worker.serve(drain, service)).map_err(StartError::Thread)
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(StartError::Thread)?;
+    runtime.block_on(worker.serve(drain, service)).map_err(StartError::Thread)
 }
 
 /// When something else than a visitor were kept with a connection, which nothing does.

@@ -161,13 +161,15 @@ pub(super) async fn serve<S, F>(
     http: &http1::Builder,
     service: Rc<S>,
 ) where
-    S: Fn(Request<Incoming>, Rc<Connection>) -> F + 'static,
+    S: Fn(Box<Request<Incoming>>, Rc<Connection>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     let facts = Rc::clone(&connection);
     // The service is called inside the future, so that its own, larger one is made where it stays.
     let service = service_fn(move |request: Request<Incoming>| {
         let refused = facts.receive(&request);
+        // Boxed, because it is handed through many futures and is large itself.
+        let request = Box::new(request);
         let (service, facts) = (Rc::clone(&service), Rc::clone(&facts));
         async move {
             let answer = if refused { refusal() } else { service(request, Rc::clone(&facts)).await };

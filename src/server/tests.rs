@@ -54,7 +54,7 @@ fn start(settings: &Settings) -> Running {
     Running { address, drain, serving: tokio::task::spawn_local(serving), served }
 }
 
-async fn answer(request: Request<Incoming>, connection: Rc<Connection>) -> Response<Body> {
+async fn answer(request: Box<Request<Incoming>>, connection: Rc<Connection>) -> Response<Body> {
     assert!(connection.peer.ip().is_loopback() && connection.local.ip().is_loopback());
     let said = match request.uri().path() {
         "/wait" => {
@@ -62,7 +62,7 @@ async fn answer(request: Request<Incoming>, connection: Rc<Connection>) -> Respo
             "waited".to_owned()
         }
         "/hang" => std::future::pending().await,
-        "/echo" => match request.into_body().collect().await {
+        "/echo" => match (*request).into_body().collect().await {
             Ok(body) => String::from_utf8(body.to_bytes().to_vec()).unwrap(),
             Err(_) => "broken".to_owned(),
         },

@@ -63,24 +63,24 @@ impl Worker {
     }
 
     /// Serves until `drain` has begun and then until the last request is answered or the time for that is
-    /// over. Must run inside a [`tokio::task::LocalSet`]; `service` and what it returns never leave the thread.
+    /// over. Must run where [`tokio::task::spawn_local`] can; `service` and what it returns never leave the thread.
     ///
     /// # Errors
     /// When the runtime can't take the listeners over.
     pub async fn serve<S, F>(self, drain: Drain, service: S) -> io::Result<()>
     where
-        S: Fn(Request<Incoming>, Rc<Connection>) -> F + 'static,
+        S: Fn(Box<Request<Incoming>>, Rc<Connection>) -> F + 'static,
         F: Future<Output = Response<Body>> + 'static,
     {
-        // As a task of its own it is polled when it is woken; a `LocalSet` polls the future that it runs
-        // whenever anything happens.
+        // As a task of its own it is polled when it is woken; a runtime, or a `LocalSet`, polls the future
+        // that it runs whenever anything happens.
         let serving = tokio::task::spawn_local(self.run(drain, service));
         serving.await.map_err(io::Error::other)?
     }
 
     async fn run<S, F>(self, drain: Drain, service: S) -> io::Result<()>
     where
-        S: Fn(Request<Incoming>, Rc<Connection>) -> F + 'static,
+        S: Fn(Box<Request<Incoming>>, Rc<Connection>) -> F + 'static,
         F: Future<Output = Response<Body>> + 'static,
     {
         let drain_timeout = self.shared.drain_timeout;
@@ -183,7 +183,7 @@ impl<S> Floor<S> {
 
 async fn accept<S, F>(floor: Rc<Floor<S>>, listener: TcpListener, drain: Drain)
 where
-    S: Fn(Request<Incoming>, Rc<Connection>) -> F + 'static,
+    S: Fn(Box<Request<Incoming>>, Rc<Connection>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     loop {
@@ -229,7 +229,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 
 fn begin<S, F>(floor: &Rc<Floor<S>>, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit)
 where
-    S: Fn(Request<Incoming>, Rc<Connection>) -> F + 'static,
+    S: Fn(Box<Request<Incoming>>, Rc<Connection>) -> F + 'static,
     F: Future<Output = Response<Body>> + 'static,
 {
     let place = Place::take(floor, slot);

@@ -22,7 +22,7 @@ use super::output::{Kind, Output};
 use crate::foundation::body::BodyEnd;
 use crate::foundation::clock::wall_clock;
 
-const BATCH: usize = 32 * 1024;
+const BATCH: usize = 64 * 1024;
 const LATEST: Duration = Duration::from_millis(100);
 
 /// What a worker's records have in common: made once for each, so that no two workers count its owners.

@@ -32,9 +32,15 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// `Content-Length` and `Host` stay even when listed: they frame and address the message, and a request
 /// without them would be another request.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages hold none of them, and looking at each name once is cheaper than asking for all ten.
-    if !headers.keys().any(is_hop_by_hop) {
-        return;
+    // Looking at each name once is cheaper than asking for all ten; most messages hold none of them, or a
+    // `Connection` that lists nothing.
+    match headers.keys().filter(|name| is_hop_by_hop(name)).count() {
+        0 => return,
+        1 if lists_nothing(headers) => {
+            headers.remove(CONNECTION);
+            return;
+        }
+        _ => {}
     }
     // SECURITY: the list is read before anything is added, so that a client can't have an identity header
     // dropped by naming it in `Connection`.
@@ -45,6 +51,15 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // One after the other instead of a list of them: most messages hold `Connection` alone.
     while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
         headers.remove(name);
+    }
+}
+
+/// Whether there is one `Connection`, about the connection alone.
+fn lists_nothing(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    match (all.next(), all.next()) {
+        (Some(only), None) => only.eq_ignore_ascii_case(b"keep-alive") || only.eq_ignore_ascii_case(b"close"),
+        _ => false,
     }
 }
 
@@ -102,8 +117,15 @@ pub fn remove_misspelt_forwarding(headers: &mut HeaderMap) {
     });
 }
 
-/// Removes what asks an app to take the request for another method than the one that was judged.
-pub fn remove_method_override(headers: &mut HeaderMap) {
+/// What all of [`OVERRIDES`] begin with.
+const OVERRIDES_INITIALS: Initials = Initials::of(b"x");
+
+/// Removes what asks an app to take the request for another method than the one that was judged. `noted` is
+/// what the fields' names begin with.
+pub fn remove_method_override(headers: &mut HeaderMap, noted: Initials) {
+    if !noted.meet(OVERRIDES_INITIALS) {
+        return;
+    }
     remove_where(headers, |name| is_one_of(name, &OVERRIDES));
 }
 

@@ -4,7 +4,7 @@
 //! exchange stays within the task of the browser's connection and wakes nobody else.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -78,50 +78,53 @@ impl Line {
 
     /// Sends `request` and reads the answer's head. The limit runs from the last byte written, so that a
     /// long upload is not taken for a slow app.
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<Body>,
         limit: Duration,
-    ) -> Result<Response<Incoming>, Unanswered> {
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> {
         let Self { sender, connection, over, wire, gate, deadline, used, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
-        let mut written = 0;
-        let mut waiting = false;
-        poll_fn(|cx| {
-            if let Some(connection) = connection {
-                *over = *over || gate.poll(Pin::new(connection), cx).is_ready();
-            }
-            let mut silent = Context::from_waker(Waker::noop());
-            let mut answered = answer.as_mut().poll(&mut silent);
-            if *over && answered.is_pending() {
-                // Dropping it hands back what was not sent.
-                *connection = None;
-                answered = answer.as_mut().poll(&mut silent);
-            }
-            if let Poll::Ready(answered) = answered {
-                return Poll::Ready(answered.map_err(|mut failed| {
-                    let unsent = failed.take_message().map(Box::new);
-                    Unanswered { error: UpstreamError::of(failed.into_error()), unsent }
-                }));
-            }
-            if !waiting {
-                waiting = true;
-                written = wire.written.get();
-                deadline.as_mut().reset(after(*used, limit));
-            }
-            while deadline.as_mut().poll(cx).is_ready() {
-                let progress = wire.written.get();
-                if progress == written {
-                    let error = UpstreamError::ResponseTimeout { limit };
-                    return Poll::Ready(Err(Unanswered { error, unsent: None }));
+        // Taken over at once: the future need not hold the request.
+        let mut answer = Box::pin(sender.try_send_request(request));
+        async move {
+            let mut written = 0;
+            let mut waiting = false;
+            poll_fn(|cx| {
+                if let Some(connection) = connection {
+                    *over = *over || gate.poll(Pin::new(connection), cx).is_ready();
                 }
-                written = progress;
-                deadline.as_mut().reset(after(Instant::now(), limit));
-            }
-            gate.open();
-            Poll::Pending
-        })
-        .await
+                let mut silent = Context::from_waker(Waker::noop());
+                let mut answered = answer.as_mut().poll(&mut silent);
+                if *over && answered.is_pending() {
+                    // Dropping it hands back what was not sent.
+                    *connection = None;
+                    answered = answer.as_mut().poll(&mut silent);
+                }
+                if let Poll::Ready(answered) = answered {
+                    return Poll::Ready(answered.map_err(|mut failed| {
+                        let unsent = failed.take_message().map(Box::new);
+                        Unanswered { error: UpstreamError::of(failed.into_error()), unsent }
+                    }));
+                }
+                if !waiting {
+                    waiting = true;
+                    written = wire.written.get();
+                    deadline.as_mut().reset(after(*used, limit));
+                }
+                while deadline.as_mut().poll(cx).is_ready() {
+                    let progress = wire.written.get();
+                    if progress == written {
+                        let error = UpstreamError::ResponseTimeout { limit };
+                        return Poll::Ready(Err(Unanswered { error, unsent: None }));
+                    }
+                    written = progress;
+                    deadline.as_mut().reset(after(Instant::now(), limit));
+                }
+                gate.open();
+                Poll::Pending
+            })
+            .await
+        }
     }
 
     /// Joins the answer's body to this connection. A body that has arrived already, as small ones have,

@@ -13,6 +13,7 @@ mod pool;
 mod stream;
 pub mod upgrade;
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -114,17 +115,39 @@ impl Upstream {
     ///
     /// # Errors
     /// When the app can't be reached, answers too late, or answers what must not be passed on.
-    pub async fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
-        let (answer, line) = self.send(self.prepared(request)).await?;
-        answered(answer, line)
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "a block uses what it captured where it is, without another move"
+    )]
+    pub fn exchange(
+        &self,
+        mut request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> {
+        async move {
+            self.prepare(&mut request);
+            loop {
+                let idle = self.pool.take();
+                let fresh = idle.is_none();
+                let mut line = match idle {
+                    Some(line) => line,
+                    // Boxed, and so are the futures within it, to keep the usual path's future small.
+                    None => Box::pin(self.connect(Rc::downgrade(&self.pool))).await?,
+                };
+                match line.send(request, self.response_timeout).await {
+                    Ok(answer) => return answered(answer, line),
+                    Err(Unanswered { unsent: Some(unsent), .. }) if !fresh => request = *unsent,
+                    Err(failed) => return Err(failed.error),
+                }
+            }
+        }
     }
 
     /// Sends a WebSocket handshake on ([`upgrade::is_websocket`]), over a connection of its own.
     ///
     /// # Errors
     /// As [`Upstream::exchange`]; also when the app switches to something else than was asked for.
-    pub async fn switch(&self, request: Request<Body>) -> Result<Switch, UpstreamError> {
-        let mut request = self.prepared(request);
+    pub async fn switch(&self, mut request: Request<Body>) -> Result<Switch, UpstreamError> {
+        self.prepare(&mut request);
         upgrade::ask(request.headers_mut());
         let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
         // SECURITY: an app that did not switch may take what follows for the handshake's body, or for frames:
@@ -143,26 +166,6 @@ impl Upstream {
         Ok(Switch::Tunnel(answer, AppEnd::new(stream, early)))
     }
 
-    async fn send(
-        &self,
-        mut request: Request<Body>,
-    ) -> Result<(Response<Incoming>, Box<Line>), UpstreamError> {
-        loop {
-            let idle = self.pool.take();
-            let fresh = idle.is_none();
-            let mut line = match idle {
-                Some(line) => line,
-                // Boxed, and so are the futures within it, to keep the usual path's future small.
-                None => Box::pin(self.connect(Rc::downgrade(&self.pool))).await?,
-            };
-            match line.send(request, self.response_timeout).await {
-                Ok(answer) => return Ok((answer, line)),
-                Err(Unanswered { unsent: Some(unsent), .. }) if !fresh => request = *unsent,
-                Err(failed) => return Err(failed.error),
-            }
-        }
-    }
-
     /// A new connection; after its exchange it goes to `pool`, where there is one.
     async fn connect(&self, pool: Weak<Pool>) -> Result<Box<Line>, UpstreamError> {
         let limit = self.connect_timeout;
@@ -171,7 +174,7 @@ impl Upstream {
         Line::new(stream, wire, pool).await.map_err(UpstreamError::of)
     }
 
-    fn prepared(&self, mut request: Request<Body>) -> Request<Body> {
+    fn prepare(&self, request: &mut Request<Body>) {
         *request.version_mut() = Version::HTTP_11;
         if request.uri().scheme().is_some() || request.uri().authority().is_some() {
             let path = request.uri().path_and_query().cloned();
@@ -198,7 +201,6 @@ impl Upstream {
                 fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        request
     }
 }
 

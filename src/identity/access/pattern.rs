@@ -85,6 +85,13 @@ impl Pattern {
 
     /// How a reading meets the pattern; `folded` is the reading by [`fold`], or itself when it is ASCII.
     pub(super) fn meets(&self, exact: &[u8], folded: &[u8]) -> Meets {
+        // Most patterns begin otherwise than the path, and their second byte tells.
+        if let ([_, ours, ..], [_, came, ..]) = (&*self.folded, folded)
+            && (ours ^ came) & !0x20 != 0
+            && *ours != b'*'
+        {
+            return Meets::Not;
+        }
         let without_case: fn(u8, u8) -> bool = |a, b| a.eq_ignore_ascii_case(&b);
         let met = match self.shape {
             Shape::Exact => folded.eq_ignore_ascii_case(&self.folded),
