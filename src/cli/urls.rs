@@ -52,7 +52,7 @@ fn addresses(settings: &Settings) -> Vec<Addresses<'_>> {
         (format!("{origin}{callback_path}"), format!("{origin}{prefix}{endpoints}/signed-out"))
     };
     let each = settings.providers.iter().flat_map(|provider| {
-        let apps = settings.gateway.apps.iter().filter(|app| app.provider == provider.name);
+        let apps = settings.gateway.apps.iter().filter(|app| app.providers.contains(&provider.name));
         apps.map(|app| {
             let (redirect_uri, post_logout_redirect_uri) = of_app(app);
             Addresses { provider: &provider.name, app: &app.name, redirect_uri, post_logout_redirect_uri }

@@ -73,7 +73,7 @@ fn the_smallest_file_has_all_defaults() {
     let app = &settings.gateway.apps[0];
     assert_eq!(app.origin.to_string(), "https://lms.example.org");
     assert_eq!((app.prefix.as_str(), app.callback_path.as_str()), ("", "/_sso/callback"));
-    assert_eq!(app.provider, "trusted");
+    assert_eq!(app.providers, ["trusted"]);
     assert_eq!(app.upstream.connect_timeout, Duration::from_secs(5));
     assert_eq!(app.upstream.response_timeout, Duration::from_secs(60));
     assert_eq!(settings.gateway.endpoints, "/_sso");

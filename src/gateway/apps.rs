@@ -20,8 +20,8 @@ pub struct Protected {
     pub number: usize,
     /// What the configuration says of it.
     pub settings: App,
-    /// The provider that its people sign in with.
-    pub provider: Arc<Provider>,
+    /// The providers that its people sign in with, in the order of the configuration: one at least.
+    pub providers: Vec<Arc<Provider>>,
     /// The names of our cookies on its origin.
     pub cookies: CookieNames,
     /// Its origin as text: what cookies are sealed for, and what `Location` begins with.
@@ -41,7 +41,7 @@ impl Protected {
         number: usize,
         settings: App,
         endpoints: &str,
-        provider: Arc<Provider>,
+        providers: Vec<Arc<Provider>>,
         cookies: CookieNames,
         metrics: Arc<AppMetrics>,
     ) -> Self {
@@ -56,12 +56,25 @@ impl Protected {
             depends_on_methods: settings.rules.depend_on_methods(),
             number,
             settings,
-            provider,
+            providers,
             cookies,
             origin,
             labels,
             metrics,
             own,
+        }
+    }
+
+    /// The app's provider of that name. SECURITY: a session or a login with any other provider is nobody's here.
+    pub fn provider_named(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| provider.name() == name)
+    }
+
+    /// The name of a login's provider, as far as it is known: an app's only one is.
+    pub fn provider_name<'a>(&'a self, known: Option<&'a Arc<Provider>>) -> &'a str {
+        match (known, &*self.providers) {
+            (Some(provider), _) | (None, [provider]) => provider.name(),
+            (None, _) => "",
         }
     }
 
@@ -157,7 +170,7 @@ pub enum Endpoint {
     Verify,
 }
 
-const NAMES: [(Endpoint, &str); 6] = [
+const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::SignIn, "sign-in"),
     (Endpoint::Callback, "callback"),
     (Endpoint::SignOut, "sign-out"),

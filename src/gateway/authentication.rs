@@ -133,7 +133,7 @@ async fn open(
 ) -> Result<Option<Person>, Failure> {
     let found = worker.gateway.sessions.find(&app.cookies, presented).await.map_err(Failure::Store)?;
     // SECURITY: a session with one provider is nobody to an app that trusts another.
-    let Some(live) = found.filter(|live| live.data().provider == app.settings.provider) else {
+    let Some(live) = found.filter(|live| app.provider_named(&live.data().provider).is_some()) else {
         return Ok(None);
     };
     let data = live.data();

@@ -92,7 +92,7 @@ pub async fn answer(
             let navigates = facts.intent() == Intent::Navigation;
             let reads = matches!(*facts.method, Method::GET | Method::HEAD);
             if redirects == Redirects::Ours && navigates && reads {
-                return login::begin(worker, app, &facts, facts.target().into_owned(), trail).await;
+                return login::start(worker, app, &facts, facts.target().into_owned(), trail).await;
             }
             Err(Failure::SignInNeeded)
         }

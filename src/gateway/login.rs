@@ -15,7 +15,7 @@ use super::request::Facts;
 use super::trail::Trail;
 use super::{authentication, return_to};
 use crate::foundation::body::Body;
-use crate::oidc::{LoginRequest, OidcError, PendingLogin};
+use crate::oidc::{LoginRequest, PendingLogin, Provider};
 use crate::sessions::Gone;
 
 /// What a login's cookie carries from the redirect to the callback.
@@ -31,7 +31,22 @@ pub struct Login {
     pub previous: Option<Gone>,
 }
 
-/// Sends a browser to the app's provider. The answer sets the login's cookie.
+/// Starts a login with the app's provider.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn start(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    return_to: String,
+    trail: &mut Trail,
+) -> Result<Response<Body>, Failure> {
+    let provider = app.providers.first().ok_or(Failure::Internal("an app has no provider"))?;
+    begin(worker, app, provider, facts, return_to, trail).await
+}
+
+/// Sends a browser to a provider of the app's. The answer sets the login's cookie.
 ///
 /// # Errors
 /// When nothing is known of the provider yet and it cannot be reached now either. 401 when the browser only
@@ -39,6 +54,7 @@ pub struct Login {
 pub async fn begin(
     worker: &Worker,
     app: &Protected,
+    provider: &Arc<Provider>,
     facts: &Facts<'_>,
     return_to: String,
     trail: &mut Trail,
@@ -49,20 +65,11 @@ pub async fn begin(
     trail.retry = Some(again(app, &return_to));
     let redirect_uri =
         app.url_of(Endpoint::Callback).ok_or(Failure::Internal("the callback is no address"))?;
-    let begin = || app.provider.begin(LoginRequest::new(redirect_uri.clone()));
-    let (address, pending) = match begin() {
-        Err(OidcError::NotReady) => {
-            // Ask now, on the control thread, for as long as one call may take.
-            let provider = Arc::clone(&app.provider);
-            let asked = worker.gateway.control.spawn(async move { provider.ensure_metadata().await });
-            asked
-                .await
-                .map_err(|_| Failure::Internal("a call to the provider was cut off"))?
-                .and_then(|()| begin())
-        }
-        begun => begun,
-    }
-    .map_err(Failure::SignIn)?;
+    let provider = Arc::clone(provider);
+    let begun =
+        worker.gateway.control.spawn(async move { provider.begin(LoginRequest::new(redirect_uri)).await });
+    let begun = begun.await.map_err(|_| Failure::Internal("a call to the provider was cut off"))?;
+    let (address, pending) = begun.map_err(Failure::SignIn)?;
     let state = pending.state().to_owned();
     let previous = previous(worker, app, facts.headers).await?;
     let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous };

@@ -60,6 +60,7 @@ use crate::foundation::body::Body;
 use crate::foundation::clock::Clock;
 use crate::foundation::peer::TrustedProxies;
 use crate::foundation::random;
+use crate::oidc::Provider;
 use crate::sessions::Sessions;
 use crate::telemetry::access::{Book, Record};
 use crate::telemetry::log::AUDIT;
@@ -115,7 +116,12 @@ impl Worker {
         request: Box<Request<Incoming>>,
         visitor: &Visitor,
     ) -> Response<Body> {
-        let mut trail = Trail { record: self.record(&request, visitor), cookies: Vec::new(), retry: None };
+        let mut trail = Trail {
+            record: self.record(&request, visitor),
+            cookies: Vec::new(),
+            retry: None,
+            provider: None,
+        };
         let mut wishes = Wishes::default();
         let answer = self.walk(request, visitor, &mut wishes, &mut trail).await;
         let answer = answer.unwrap_or_else(|failure| self.fail(&failure, wishes, &mut trail));
@@ -179,7 +185,7 @@ impl Worker {
         trail: &mut Trail,
     ) -> Result<Response<Body>, Failure> {
         match Unsigned::of(facts.method, facts.intent()) {
-            Unsigned::SignIn => login::begin(self, app, facts, facts.target().into_owned(), trail).await,
+            Unsigned::SignIn => login::start(self, app, facts, facts.target().into_owned(), trail).await,
             Unsigned::Refuse => Err(Failure::SignInNeeded),
             Unsigned::SayNothingWasSent => {
                 trail.retry = Some(login::from_page(app, facts.headers));
@@ -193,7 +199,7 @@ impl Worker {
         let reference = random::reference();
         record.decision = failure.decision();
         let app = record.app.and_then(|number| self.gateway.apps.get(number));
-        tell(failure, record, app, &reference);
+        tell(failure, record, app, trail.provider.as_ref(), &reference);
         let headers = wishes.into_headers();
         let intent = Intent::of(&record.method, &headers);
         let target = record.target.as_ref().map(PathAndQuery::as_str);
@@ -227,7 +233,13 @@ impl Worker {
 }
 
 /// What the log says of a failure. What a stranger or a provider wrote stands in fields, never in a message.
-fn tell(failure: &Failure, record: &Record, app: Option<&Protected>, reference: &str) {
+fn tell(
+    failure: &Failure,
+    record: &Record,
+    app: Option<&Protected>,
+    provider: Option<&Arc<Provider>>,
+    reference: &str,
+) {
     if matches!(failure, Failure::SignInNeeded) {
         return;
     }
@@ -235,7 +247,7 @@ fn tell(failure: &Failure, record: &Record, app: Option<&Protected>, reference: 
     let error = failure.to_string();
     let (client, method) = (record.client, record.method.as_str());
     let name = app.map_or("", |app| app.settings.name.as_str());
-    let provider = app.map_or("", |app| app.settings.provider.as_str());
+    let provider = app.map_or("", |app| app.provider_name(provider));
     match failure {
         Failure::Login(_) | Failure::SignIn(_) | Failure::SessionTooLarge(_) => {
             let mend = match failure {

@@ -32,8 +32,8 @@ pub struct App {
     pub prefix: String,
     /// Where it runs, and how it is spoken to.
     pub upstream: upstream::Settings,
-    /// The name of the provider that its people sign in with.
-    pub provider: String,
+    /// The names of the providers that its people sign in with: one at least.
+    pub providers: Vec<String>,
     /// Whether the app sees the path prefix.
     pub strip_prefix: StripPrefix,
     /// The redirect URI's path below the origin, complete with the prefix where it has one.

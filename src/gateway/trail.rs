@@ -1,7 +1,10 @@
 //! What a request gathers on its way for the last step, which every path reaches.
 
+use std::sync::Arc;
+
 use http::header::HeaderValue;
 
+use crate::oidc::Provider;
 use crate::telemetry::access::Record;
 
 /// What a request leaves behind on its way: its line in the log, and the cookies that its answer sets.
@@ -13,4 +16,6 @@ pub struct Trail {
     pub cookies: Vec<HeaderValue>,
     /// Where a sign-in that fails from here on begins anew.
     pub retry: Option<String>,
+    /// The provider that a login is with, once that is known.
+    pub provider: Option<Arc<Provider>>,
 }

@@ -47,15 +47,17 @@ fn apps(
     metrics: &Metrics,
 ) -> Result<Vec<Protected>, StartError> {
     let protect = |(number, app): (usize, gateway::App)| {
-        let (Some(provider), Some(metrics)) = (providers.get(&app.provider), metrics.app(number)) else {
-            return Err(StartError::UnknownProvider {
-                app: app.name.clone(),
-                provider: app.provider.clone(),
-            });
+        let unknown = |provider: &str| StartError::UnknownProvider {
+            app: app.name.clone(),
+            provider: provider.to_owned(),
         };
+        let known =
+            app.providers.iter().map(|name| providers.get(name).cloned().ok_or_else(|| unknown(name)));
+        let known = known.collect::<Result<Vec<_>, _>>()?;
+        let Some(metrics) = metrics.app(number) else { return Err(unknown("")) };
         let cookies =
             CookieNames::for_origin(&app.origin, sessions.cookie_name.as_deref(), sessions.same_site);
-        Ok(Protected::new(number, app, endpoints, Arc::clone(provider), cookies, metrics))
+        Ok(Protected::new(number, app, endpoints, known, cookies, metrics))
     };
     apps.into_iter().enumerate().map(protect).collect()
 }

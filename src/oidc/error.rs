@@ -28,9 +28,6 @@ pub enum Fault {
 /// A sign-in that failed, or metadata that could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OidcError {
-    /// Nothing is known of the provider yet.
-    #[error("the provider's metadata has not been fetched yet")]
-    NotReady,
     /// There was no answer.
     #[error("{call}: {failure}")]
     Network {
@@ -195,7 +192,7 @@ impl OidcError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NotReady | Self::Network { .. } => Fault::Unreachable,
+            Self::Network { .. } => Fault::Unreachable,
             Self::Status { status, .. } if *status >= 500 || *status == 429 => Fault::Unreachable,
             Self::Callback(_) => Fault::Request,
             Self::Refused(refusal) => refusal.fault(),
@@ -206,7 +203,6 @@ impl OidcError {
     /// A code for logs and alerts that stays the same between versions.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotReady => "provider_not_ready",
             Self::Network { failure: NetworkFailure::TimedOut(_), .. } => "provider_too_slow",
             Self::Network { failure: NetworkFailure::Tls(_), .. } => "provider_tls",
             Self::Network { .. } => "provider_unreachable",

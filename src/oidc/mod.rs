@@ -7,6 +7,7 @@ mod algorithm;
 mod authorization;
 mod cached;
 mod callback;
+mod client_auth;
 mod discovery;
 mod end_session;
 mod error;

@@ -13,6 +13,7 @@ use url::Url;
 use super::authorization::{self, LoginRequest, PendingLogin, RESERVED_PARAMS};
 use super::cached::{self, Cached, Fetched, Readiness, Why};
 use super::callback::{CallbackError, Redemption};
+use super::client_auth::{self, Form};
 use super::end_session::{self, EndSession, EndSessionRequest};
 use super::error::{OidcError, SetupError};
 use super::id_token::{self, Expected, IdToken};
@@ -129,20 +130,13 @@ impl Provider {
         }
     }
 
-    /// Waits until there is metadata: at once when it is there, else by one fetch that all who wait share.
+    /// Begins a login: the address to send the browser to, and what to remember for the callback. Metadata that
+    /// is not known yet is asked for, by one fetch that all who wait share.
     ///
     /// # Errors
     /// When it can't be had within the time limit.
-    pub async fn ensure_metadata(&self) -> Result<(), OidcError> {
-        self.known_metadata().await.map(drop)
-    }
-
-    /// Begins a login: the address to send the browser to, and what to remember for the callback.
-    ///
-    /// # Errors
-    /// [`OidcError::NotReady`] while there is no metadata.
-    pub fn begin(&self, login: LoginRequest) -> Result<(Url, PendingLogin), OidcError> {
-        let metadata = self.metadata.get().ok_or(OidcError::NotReady)?;
+    pub async fn begin(&self, login: LoginRequest) -> Result<(Url, PendingLogin), OidcError> {
+        let metadata = self.known_metadata().await?;
         authorization::request(&self.settings, &metadata, login)
     }
 
@@ -157,8 +151,8 @@ impl Provider {
         let metadata = self.known_metadata().await?;
         // Before the code is spent: without keys it would be spent for nothing.
         let keys = self.known_keys(&metadata).await?;
-        let request = token::request(&self.settings, &metadata, &redemption)?;
-        let answer = self.transport.exchange(Call::Token, request).await?;
+        let form = token::form(&redemption);
+        let answer = self.post(Call::Token, metadata.client_auth, &metadata.token, form).await?;
         let grant = token::response(&answer, self.clock.now())?;
         let id_token = self.verify(&grant, &redemption, &metadata, keys).await?;
         let userinfo = match &metadata.userinfo {
@@ -283,6 +277,18 @@ impl Provider {
             fetched
         };
         self.keys.fetch(why, &self.clock, call).await
+    }
+
+    /// Sends a form to one of the provider's endpoints, with the proof of who we are.
+    async fn post(
+        &self,
+        call: Call,
+        method: ClientAuth,
+        endpoint: &Url,
+        form: Form,
+    ) -> Result<HttpResponse, OidcError> {
+        let request = client_auth::post(call, &self.settings, method, endpoint, form, self.clock.now())?;
+        self.transport.exchange(call, request).await
     }
 
     async fn ask(

@@ -122,7 +122,7 @@ mod tests {
         let (told, count) = (Told::default(), Count::default());
         let waiting = Readiness::Waiting { since: Timestamp::from_secs(0), attempts: 1, last: None };
         let fetched = || Ok(Fetched { value: (), lifetime: TOLD_EVERY });
-        let failed = || Err(OidcError::NotReady);
+        let failed = || Err(OidcError::Status { call: Call::Keys, status: 503 });
         tracing::subscriber::with_default(count.clone(), || {
             for (second, fetch, before, warnings, informations) in [
                 (100, failed(), &waiting, 1, 0),

@@ -1,21 +1,15 @@
-//! The token request and its response: OpenID Connect Core 1.0 section 3.1.3, RFC 6749 sections 2.3.1, 4.1.3
+//! The token request and its response: OpenID Connect Core 1.0 section 3.1.3, RFC 6749 sections 4.1.3
 //! and 5, RFC 7636 section 4.5.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use form_urlencoded::Serializer;
-use http::{HeaderValue, header};
-use openidconnect::{HttpRequest, HttpResponse};
+use openidconnect::HttpResponse;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use super::callback::Redemption;
+use super::client_auth::Form;
 use super::error::{MemberProblem, OidcError};
 use super::message::{self, Call, told};
-use super::metadata::Metadata;
-use super::{ClientAuth, Settings};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
@@ -28,43 +22,13 @@ pub(super) struct Grant {
     pub(super) refresh_token: Option<Secret>,
 }
 
-/// RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
-pub(super) fn request(
-    settings: &Settings,
-    metadata: &Metadata,
-    redemption: &Redemption,
-) -> Result<HttpRequest, OidcError> {
-    let mut form = Serializer::new(String::new());
-    form.append_pair("grant_type", "authorization_code")
-        .append_pair("code", redemption.code.expose())
-        .append_pair("redirect_uri", redemption.redirect_uri.as_str())
-        .append_pair("code_verifier", redemption.verifier.expose());
-    let secret = settings.client_secret.as_ref().map_or("", Secret::expose);
-    let mut authorization = None;
-    match metadata.client_auth {
-        ClientAuth::ClientSecretBasic => authorization = Some(basic(&settings.client_id, secret)),
-        ClientAuth::ClientSecretPost => {
-            form.append_pair("client_id", &settings.client_id).append_pair("client_secret", secret);
-        }
-        ClientAuth::None => {
-            form.append_pair("client_id", &settings.client_id);
-        }
-    }
-    let mut request = message::post(Call::Token, &metadata.token, form.finish())?;
-    if let Some(mut value) = authorization {
-        value.set_sensitive(true);
-        request.headers_mut().insert(header::AUTHORIZATION, value);
-    }
-    Ok(request)
-}
-
-/// RFC 6749 section 2.3.1: both are form-urlencoded first, so that a colon or a letter beyond ASCII survives.
-fn basic(id: &str, secret: &str) -> HeaderValue {
-    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(secret)));
-    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-    // Base64 is always fit for a header.
-    HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("Basic"))
+/// What a code is redeemed with: RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
+pub(super) fn form(redemption: &Redemption) -> Form {
+    Form::default()
+        .with("grant_type", "authorization_code")
+        .with("code", redemption.code.expose())
+        .with("redirect_uri", &redemption.redirect_uri)
+        .with("code_verifier", redemption.verifier.expose())
 }
 
 /// RFC 6749 sections 5.1 and 5.2, Core 3.1.3.3 to 3.1.3.5.
@@ -130,37 +94,14 @@ mod tests {
     use crate::oidc::Fault;
     use crate::oidc::fixture::{self, answer};
 
-    fn sent(auth: ClientAuth, id: &str, secret: &str) -> (Option<String>, Vec<(String, String)>) {
-        let mut settings = fixture::settings("https://id.example");
-        settings.client_id = id.to_owned();
-        settings.client_secret = Some(Secret::new(secret));
-        settings.client_auth = Some(auth);
-        let metadata = fixture::metadata(&settings);
-        let request = request(&settings, &metadata, &fixture::redemption("the code")).unwrap();
-        assert_eq!(request.headers()[header::CONTENT_TYPE], "application/x-www-form-urlencoded");
-        let authorization =
-            request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
-        (authorization, form_urlencoded::parse(request.body()).into_owned().collect())
-    }
-
     #[test]
-    fn each_way_to_authenticate_puts_the_secret_in_its_place_and_nowhere_else() {
-        let names = |form: &[(String, String)]| form.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        let (authorization, form) = sent(ClientAuth::ClientSecretBasic, "l m:s", "p+ä%");
-        let pair = String::from_utf8(
-            STANDARD.decode(authorization.unwrap().strip_prefix("Basic ").unwrap()).unwrap(),
-        );
-        assert_eq!(pair.unwrap(), "l+m%3As:p%2B%C3%A4%25");
-        assert_eq!(names(&form), ["grant_type", "code", "redirect_uri", "code_verifier"]);
-        assert_eq!(form[1].1, "the code");
-
-        let (authorization, form) = sent(ClientAuth::ClientSecretPost, "lms", "p+ä%");
-        assert_eq!(authorization, None);
-        assert_eq!(form[4..], [("client_id".into(), "lms".into()), ("client_secret".into(), "p+ä%".into())]);
-
-        let (authorization, form) = sent(ClientAuth::None, "lms", "unused");
-        assert_eq!(authorization, None);
-        assert_eq!(form[4..], [("client_id".into(), "lms".into())]);
+    fn a_code_is_redeemed_with_its_verifier_and_redirect_uri() {
+        let form = form(&fixture::redemption("the code"));
+        let pairs: Vec<(String, String)> =
+            form_urlencoded::parse(form.as_str().as_bytes()).into_owned().collect();
+        let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["grant_type", "code", "redirect_uri", "code_verifier"]);
+        assert_eq!((&*pairs[0].1, &*pairs[1].1), ("authorization_code", "the code"));
     }
 
     #[test]

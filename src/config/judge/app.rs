@@ -40,7 +40,7 @@ impl Judge<'_> {
             origin,
             prefix,
             upstream: upstream?,
-            provider: provider?,
+            providers: vec![provider?],
             strip_prefix: if raw.strip_prefix { StripPrefix::Strip } else { StripPrefix::Keep },
             callback_path: callback_path?,
             headers: headers?,

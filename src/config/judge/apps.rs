@@ -43,11 +43,11 @@ impl Judge<'_> {
             let mend = "give each app a host or a path prefix of its own";
             self.report.add(&at.key(&second.name).key("url"), finding.found(found).mend(mend));
         }
-        if first.provider != second.provider {
+        if first.providers != second.providers {
             // SECURITY: a session is the origin's; a person of one provider must not pass for one of another.
             let finding = Finding::invalid(format!("differs from that of {:?} on the same host", first.name));
             let finding =
-                finding.found(format!("{:?}", second.provider)).expected(format!("{:?}", first.provider));
+                finding.found(format!("{:?}", second.providers)).expected(format!("{:?}", first.providers));
             let path = at.key(&second.name).key("provider");
             self.report.add(&path, finding.mend("use one provider for both, or hosts of their own"));
         }

@@ -17,7 +17,7 @@ use crate::gateway::login::{Login, again};
 use crate::gateway::pages::SignInCause;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
-use crate::oidc::{AuthorizationResponse, SignIn};
+use crate::oidc::{AuthorizationResponse, Provider, SignIn};
 use crate::sessions::{Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
@@ -44,7 +44,7 @@ pub async fn answer(
         Err(failure) => Some(failure.code()),
     };
     if let Some(label) = label {
-        worker.gateway.metrics.sign_in(&app.settings.provider, label);
+        worker.gateway.metrics.sign_in(app.provider_name(trail.provider.as_ref()), label);
     }
     if !matches!(ended, Ok(Ended::SignedIn(_))) {
         trail.cookies.append(&mut unused);
@@ -86,17 +86,19 @@ async fn end_login(
     trail.cookies.extend(gateway.sessions.logins().delete(&app.cookies, facts.headers, &state));
     trail.retry = Some(again(app, &login.return_to));
     // SECURITY: a login is for the app and the provider that it was begun with (mix-up).
-    if login.app != app.settings.name || login.pending.provider() != app.settings.provider {
-        return Err(Failure::Login(SignInCause::NotBegunHere));
-    }
+    let provider = app.provider_named(login.pending.provider()).filter(|_| login.app == app.settings.name);
+    let provider = Arc::clone(provider.ok_or(Failure::Login(SignInCause::NotBegunHere))?);
+    trail.provider = Some(Arc::clone(&provider));
     // State and `iss` are compared here; only what comes out of it can be redeemed.
-    let redemption = login.pending.check(&app.provider, response).map_err(Failure::SignIn)?;
-    let provider = Arc::clone(&app.provider);
-    let redeemed = gateway.control.spawn(async move { provider.redeem(redemption).await }).await;
+    let redemption = login.pending.check(&provider, response).map_err(Failure::SignIn)?;
+    let asked = Arc::clone(&provider);
+    let redeemed = gateway.control.spawn(async move { asked.redeem(redemption).await }).await;
     let person =
         redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
     let replacing = before.map(|before| before.live.gone()).or(login.previous);
-    trail.cookies.extend(begin_session(worker, app, facts, person, replacing, trail.record.client).await?);
+    trail
+        .cookies
+        .extend(begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?);
     let there = app.address(&login.return_to);
     let answer = if app.cookies.is_withheld_after_redirects() {
         refresh(&there)
@@ -110,6 +112,7 @@ async fn end_login(
 async fn begin_session(
     worker: &Worker,
     app: &Protected,
+    provider: &Provider,
     facts: &Facts<'_>,
     person: SignIn,
     replacing: Option<Gone>,
@@ -117,7 +120,7 @@ async fn begin_session(
 ) -> Result<Vec<HeaderValue>, Failure> {
     let gateway = &worker.gateway;
     let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then(|| person.subject.clone());
-    let data = session(app, person, gateway.clock.now(), &gateway.sessions);
+    let data = session(provider, person, gateway.clock.now(), &gateway.sessions);
     let created = gateway.sessions.create(&app.cookies, data, replacing).await;
     let (_, mut cookies) = created.map_err(|error| match error {
         StoreError::TooLarge { .. } => Failure::SessionTooLarge(error),
@@ -125,14 +128,14 @@ async fn begin_session(
     })?;
     let set = cookies.len();
     cookies.extend(app.cookies.clear(facts.headers, set));
-    let (name, provider) = (&app.settings.name, &app.settings.provider);
-    tracing::info!(target: AUDIT, event = "sign_in", %client, app = %name, %provider, subject, "signed in");
+    let (name, provider) = (&app.settings.name, provider.name());
+    tracing::info!(target: AUDIT, event = "sign_in", %client, app = %name, provider, subject, "signed in");
     Ok(cookies)
 }
 
-fn session(app: &Protected, person: SignIn, now: Timestamp, sessions: &Sessions) -> SessionData {
+fn session(provider: &Provider, person: SignIn, now: Timestamp, sessions: &Sessions) -> SessionData {
     SessionData {
-        provider: app.settings.provider.clone(),
+        provider: provider.name().to_owned(),
         subject: person.subject,
         provider_session: person.provider_session,
         claims: person.claims,

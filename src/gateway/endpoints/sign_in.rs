@@ -28,12 +28,15 @@ pub async fn answer(
     if facts.intent() != Intent::Navigation {
         return Err(Failure::SignInNeeded);
     }
-    let named = query::value(facts.query, "provider");
-    if named.is_some_and(|named| named != app.settings.provider) {
-        return Err(Failure::BadRequest("the app has no provider of that name"));
-    }
     let wanted = query::value(facts.query, "return_to");
     let back =
         wanted.and_then(|wanted| return_to::on_origin(app, &wanted)).unwrap_or_else(|| app.front_page());
-    login::begin(worker, app, facts, back, trail).await
+    match query::value(facts.query, "provider") {
+        None => login::start(worker, app, facts, back, trail).await,
+        Some(named) => {
+            let provider = app.provider_named(&named);
+            let provider = provider.ok_or(Failure::BadRequest("the app has no provider of that name"))?;
+            login::begin(worker, app, provider, facts, back, trail).await
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! The session here is gone before the browser is sent anywhere. What comes back from the provider is `state`,
 //! sealed by us, with the address that the person goes on to; without it a page is shown, which signs nobody in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,7 +26,7 @@ use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
 use crate::gateway::{query, return_to};
-use crate::oidc::{EndSession, EndSessionRequest};
+use crate::oidc::{self, EndSession, EndSessionRequest};
 use crate::telemetry::log::AUDIT;
 
 const LARGEST_FORM: usize = 16 * 1024;
@@ -68,7 +69,7 @@ pub async fn sign_out(
     }
     if let Some(person) = &person {
         worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
-        let (name, provider) = (&app.settings.name, &app.settings.provider);
+        let (name, provider) = (&app.settings.name, &person.live.data().provider);
         worker.gateway.metrics.sign_out(provider, "user");
         let (client, subject) = (trail.record.client, trail.record.subject.as_deref());
         tracing::info!(target: AUDIT, event = "sign_out", %client, app = %name, %provider, subject, "signed out");
@@ -125,11 +126,13 @@ fn leave(
     let landing =
         app.url_of(Endpoint::SignedOut).ok_or(Failure::Internal("the landing page is no address"))?;
     let data = person.map(|person| person.live.data());
-    let request = app.provider.end_session(EndSession {
-        id_token: data.and_then(|data| data.tokens.id.as_ref()),
-        provider_session: data.and_then(|data| data.provider_session.as_deref()),
-        post_logout_redirect_uri: &landing,
-        state: &seal(worker, app, AFTER, &format!("{ENDED}{to}")),
+    let request = provider_of(app, person).and_then(|provider| {
+        provider.end_session(EndSession {
+            id_token: data.and_then(|data| data.tokens.id.as_ref()),
+            provider_session: data.and_then(|data| data.provider_session.as_deref()),
+            post_logout_redirect_uri: &landing,
+            state: &seal(worker, app, AFTER, &format!("{ENDED}{to}")),
+        })
     });
     // A GET would be repeated with its method by some browsers after 302; after a form it must not be.
     let status = if parts.method == Method::POST { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
@@ -148,6 +151,15 @@ fn leave(
     }
 }
 
+/// The provider that a person signed in with; for nobody the app's only one.
+fn provider_of<'a>(app: &'a Protected, person: Option<&Person>) -> Option<&'a Arc<oidc::Provider>> {
+    match (person, &*app.providers) {
+        (Some(person), _) => app.provider_named(&person.live.data().provider),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    }
+}
+
 fn ask(
     worker: &Worker,
     app: &Protected,
@@ -163,7 +175,7 @@ fn ask(
         ticket: &ticket,
         return_to: back,
         stay: &stay,
-        provider: match app.provider.sign_out_scheme() {
+        provider: match provider_of(app, person).and_then(|provider| provider.sign_out_scheme()) {
             None => Provider::None,
             Some(Scheme::Https) => Provider::Https,
             Some(Scheme::Http) => Provider::Http,

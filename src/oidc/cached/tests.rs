@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderValue;
 
 use super::*;
+use crate::oidc::Call;
 
+const DOWN: OidcError = OidcError::Status { call: Call::Keys, status: 503 };
 const HOUR: Duration = Duration::from_secs(3600);
 
 struct World {
@@ -24,7 +26,7 @@ impl World {
         let call = async {
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(20)).await;
-            if well { Ok(Fetched { value: call, lifetime: HOUR }) } else { Err(OidcError::NotReady) }
+            if well { Ok(Fetched { value: call, lifetime: HOUR }) } else { Err(DOWN) }
         };
         self.cached.fetch(why, &self.clock, call).await
     }

@@ -68,9 +68,7 @@ fn callback() -> LoginRequest {
 #[tokio::test]
 async fn a_person_signs_in_from_redirect_to_claims() {
     let world = World::new().await;
-    assert_eq!(world.provider.begin(callback()).unwrap_err(), OidcError::NotReady);
-    world.provider.ensure_metadata().await.unwrap();
-    let (url, pending) = world.provider.begin(callback()).unwrap();
+    let (url, pending) = world.provider.begin(callback()).await.unwrap();
     let nonce = url.query_pairs().find(|(name, _)| name == "nonce").unwrap().1.into_owned();
     world.tokens("k1", Signer::get(Algorithm::Rs256), &[("nonce", json!(nonce))]);
 
@@ -99,7 +97,7 @@ async fn a_person_signs_in_from_redirect_to_claims() {
 #[tokio::test]
 async fn an_answer_that_can_not_be_trusted_or_read_is_told_by_its_fault() {
     let world = World::new().await;
-    world.provider.ensure_metadata().await.unwrap();
+    world.provider.begin(callback()).await.unwrap();
     let big = format!(r#"{{"a":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
     for (path, status, body, fault, code) in [
         ("/token", 400, r#"{"error":"invalid_grant"}"#, Fault::Request, "invalid_grant"),
@@ -128,7 +126,7 @@ async fn a_provider_that_is_down_at_start_is_tried_again_and_found_when_it_is_up
     world.fake.says(DISCOVERY, 503, "");
     let wait = world.provider.refresh().await;
     assert_eq!(wait, Duration::from_secs(1));
-    assert_eq!(world.provider.begin(callback()).unwrap_err().fault(), Fault::Unreachable);
+    assert_eq!(world.provider.begin(callback()).await.unwrap_err().fault(), Fault::Unreachable);
     let Readiness::Waiting { attempts: 1, last: Some(last), .. } = world.provider.readiness() else {
         panic!("{:?}", world.provider.readiness());
     };
@@ -136,10 +134,10 @@ async fn a_provider_that_is_down_at_start_is_tried_again_and_found_when_it_is_up
 
     world.fake.says(DISCOVERY, 200, fixture::document(&world.fake.base).to_string());
     world.fake.has_keys(&[("k1", Signer::get(Algorithm::Rs256))]);
-    assert_eq!(world.provider.ensure_metadata().await.unwrap_err(), last, "too soon after the failure");
+    assert_eq!(world.provider.begin(callback()).await.unwrap_err(), last, "too soon after the failure");
     world.later(2);
-    world.provider.ensure_metadata().await.unwrap();
-    assert!(world.provider.begin(callback()).is_ok(), "a login that needs it fetches it");
+    world.provider.begin(callback()).await.unwrap();
+    assert!(world.provider.begin(callback()).await.is_ok(), "a login that needs it fetches it");
     assert!(matches!(world.provider.readiness(), Readiness::Waiting { .. }), "the keys are still to come");
     world.provider.refresh().await;
     assert_eq!(world.provider.readiness(), Readiness::Ready);
@@ -155,7 +153,7 @@ async fn a_provider_that_goes_down_later_leaves_what_is_known() {
     world.later(3600);
     world.provider.refresh().await;
     assert!(matches!(world.provider.readiness(), Readiness::Stale { since: NOW, attempts: 1, .. }));
-    assert!(world.provider.begin(callback()).is_ok());
+    assert!(world.provider.begin(callback()).await.is_ok());
     world.tokens("k1", Signer::get(Algorithm::Rs256), &[]);
     assert!(world.redeem().await.is_ok());
 }
@@ -166,7 +164,7 @@ async fn a_slow_provider_costs_its_time_limit_once_for_all_who_wait() {
     let world = World::with(FakeProvider::start().await, |settings| settings.timeout = limit);
     world.fake.says_slowly(DISCOVERY, 200, "{}", Duration::from_secs(60));
     let begun = Instant::now();
-    let ask = || world.provider.ensure_metadata();
+    let ask = || world.provider.begin(callback());
     let (a, b, c) = tokio::join!(ask(), ask(), ask());
     for error in [a, b, c].map(Result::unwrap_err) {
         assert_eq!((error.fault(), error.code()), (Fault::Unreachable, "provider_too_slow"));
@@ -182,7 +180,7 @@ async fn nobody_listening_is_unreachable() {
     drop(listener);
     let provider =
         Provider::new(fixture::settings(&format!("http://{address}")), Clock::manual(NOW)).unwrap();
-    let error = provider.ensure_metadata().await.unwrap_err();
+    let error = provider.begin(callback()).await.unwrap_err();
     assert_eq!((error.fault(), error.code()), (Fault::Unreachable, "provider_unreachable"));
     assert!(error.to_string().contains("refused"), "{error}");
 }
@@ -211,11 +209,11 @@ async fn a_certificate_counts_only_if_its_ca_is_trusted() {
         }
     });
     let provider = Provider::new(fixture::settings(&issuer), Clock::manual(NOW)).unwrap();
-    let error = provider.ensure_metadata().await.unwrap_err();
+    let error = provider.begin(callback()).await.unwrap_err();
     assert_eq!((error.fault(), error.code()), (Fault::Unreachable, "provider_tls"), "{error}");
     assert!(error.mend().unwrap().contains("`ca`"));
     let settings = Settings { ca: vec![certified.cert.der().clone()], ..fixture::settings(&issuer) };
-    let error = Provider::new(settings, Clock::manual(NOW)).unwrap().ensure_metadata().await.unwrap_err();
+    let error = Provider::new(settings, Clock::manual(NOW)).unwrap().begin(callback()).await.unwrap_err();
     assert_eq!(error.code(), "provider_not_json", "{error}");
 }
 
@@ -225,7 +223,7 @@ async fn names_below_localhost_are_this_machine() {
     let issuer = fake.base.replace("127.0.0.1", "id.localhost");
     fake.says(DISCOVERY, 200, fixture::document(&issuer).to_string());
     let provider = Provider::new(fixture::settings(&issuer), Clock::manual(NOW)).unwrap();
-    provider.ensure_metadata().await.unwrap();
+    provider.begin(callback()).await.unwrap();
     assert_eq!(fake.seen(DISCOVERY)[0].headers["host"], issuer.strip_prefix("http://").unwrap());
 }
 
@@ -279,7 +277,7 @@ async fn endpoints_set_by_hand_need_no_discovery() {
         settings.endpoints.token = token;
         settings.endpoints.jwks = jwks;
     });
-    assert!(world.provider.begin(callback()).is_ok());
+    assert!(world.provider.begin(callback()).await.is_ok());
     let sign_in = world.redeem().await.unwrap();
     assert_eq!(sign_in.claims.0.get("name"), None, "there is no userinfo endpoint");
     world.provider.refresh().await;
@@ -330,6 +328,6 @@ fn what_runs_on_the_control_runtime_can_be_sent_there() {
     fn sent<T: Send>(_: T) {}
     let provider = Provider::new(fixture::settings("https://id.example"), Clock::manual(NOW)).unwrap();
     sent(provider.redeem(redemption("c")));
-    sent(provider.ensure_metadata());
+    sent(provider.begin(callback()));
     sent(Arc::clone(&provider).keep_fresh());
 }
