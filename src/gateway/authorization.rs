@@ -24,8 +24,8 @@ impl Admission {
     }
 
     /// What the app is told; `None` for nobody, by a public rule.
-    pub fn profile(&self) -> Option<&Profile> {
-        self.profile.as_deref()
+    pub const fn profile(&self) -> Option<&Rc<Profile>> {
+        self.profile.as_ref()
     }
 }
 

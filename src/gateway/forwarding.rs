@@ -1,7 +1,7 @@
 //! Step 5 for most requests: to the app and back, streaming.
 //!
 //! Order: what `Connection` lists goes first, then every spelling of an identity or forwarding header, then our
-//! own cookies; our own headers are added last. So nothing that a client sends can remove or forge them.
+//! own cookies; our own headers are sent beside what is left. So nothing that a client sends can remove or forge them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,9 +19,8 @@ use super::request::Marks;
 use super::visitor::{Trust, Tunnel, Visitor};
 use super::{StripPrefix, Worker, negotiation};
 use crate::foundation::body::Body;
-use crate::foundation::initials::Initials;
 use crate::upstream::upgrade::{self, Switch};
-use crate::upstream::{ForwardedHeaders, headers};
+use crate::upstream::{Fields, headers};
 
 /// How often an open WebSocket looks whether its session was idle for too long.
 const SESSION_CHECK: Duration = Duration::from_secs(5);
@@ -45,8 +44,8 @@ pub async fn forward(
         return Box::pin(open_websocket(worker, app, visitor, &admission, person, request, marks)).await;
     }
     let mut request = request.map(Body::incoming);
-    rewrite(app, visitor, &admission, &mut request, marks)?;
-    let answer = worker.upstream(app)?.exchange(request).await;
+    let fields = rewrite(app, visitor, &admission, &mut request, marks)?;
+    let answer = worker.upstream(app)?.exchange(request, &fields).await;
     let mut answer = answer.map_err(Failure::Upstream)?;
     app.cookies.strip_set(answer.headers_mut());
     Ok(answer)
@@ -79,8 +78,8 @@ async fn open_websocket(
     marks: Marks,
 ) -> Result<Response<Body>, Failure> {
     let mut request = request.map(|_| Body::empty());
-    rewrite(app, visitor, admission, &mut request, marks)?;
-    let switched = worker.upstream(app)?.switch(request).await;
+    let fields = rewrite(app, visitor, admission, &mut request, marks)?;
+    let switched = worker.upstream(app)?.switch(request, &fields).await;
     match switched.map_err(Failure::Upstream)? {
         Switch::Answer(mut answer) => {
             app.cookies.strip_set(answer.headers_mut());
@@ -110,55 +109,38 @@ async fn session_end(worker: Rc<Worker>, person: Option<Person>) {
     }
 }
 
+/// Makes of a browser's request the app's; gives the fields that go with it.
 fn rewrite(
     app: &Protected,
     visitor: &Visitor,
     admission: &Admission,
     request: &mut Request<Body>,
     marks: Marks,
-) -> Result<(), Failure> {
-    let fields = request.headers_mut();
+) -> Result<Fields, Failure> {
+    let headers = request.headers_mut();
     if marks.hop_by_hop {
-        headers::remove_hop_by_hop(fields);
+        headers::remove_hop_by_hop(headers);
     }
-    app.settings.headers.strip(fields, marks.initials);
-    visitor.strip_own(app, fields, marks.cookies);
+    app.settings.headers.strip(headers, marks.initials);
+    visitor.strip_own(app, headers, marks.cookies);
     // SECURITY: a rule for GET alone must not let a POST pass that the app takes for a DELETE, nor the reverse.
     if app.depends_on_methods {
-        headers::remove_method_override(fields, marks.initials);
+        headers::remove_method_override(headers, marks.initials);
     }
-    add_forwarded(app, visitor, fields, marks.initials)?;
-    if let Some(profile) = admission.profile() {
-        for (name, value) in &profile.headers {
-            fields.insert(name, value.clone());
+    let fields = match visitor.trust {
+        Trust::Stranger => {
+            headers::remove_forwarding(headers, marks.initials);
+            visitor.fields(app, admission.profile())?
         }
-    }
+        Trust::Proxy => {
+            visitor.extend_forwarded(app, headers)?;
+            admission.profile().map_or_else(Fields::default, |profile| profile.fields.clone())
+        }
+    };
     if app.settings.strip_prefix == StripPrefix::Strip {
         *request.uri_mut() = stripped(app, request.uri())?;
     }
-    Ok(())
-}
-
-/// What the app is told of the browser's connection: made once for a connection and app.
-fn add_forwarded(
-    app: &Protected,
-    visitor: &Visitor,
-    headers: &mut HeaderMap,
-    noted: Initials,
-) -> Result<(), Failure> {
-    let mut made = visitor.forwarded.borrow_mut();
-    if made.as_ref().is_none_or(|(number, _)| *number != app.number) {
-        let new = ForwardedHeaders::new(visitor.peer.ip(), &app.settings.origin)
-            .ok_or(Failure::Internal("the app's address can't stand in a header"))?;
-        *made = Some((app.number, new));
-    }
-    if let Some((_, forwarded)) = made.as_ref() {
-        match visitor.trust {
-            Trust::Stranger => forwarded.replace(headers, noted),
-            Trust::Proxy => forwarded.extend(headers),
-        }
-    }
-    Ok(())
+    Ok(fields)
 }
 
 fn stripped(app: &Protected, uri: &Uri) -> Result<Uri, Failure> {

@@ -8,6 +8,7 @@ use super::App;
 use crate::identity::access::{Fit, Verdict};
 use crate::identity::claims::{Claims, Tokens};
 use crate::identity::mapping::{Missing, Omitted};
+use crate::upstream::Fields;
 
 /// A person as one app meets them.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Profile {
     pub subject: Arc<str>,
     /// The identity headers, rendered.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The same, as a request to the app carries them.
+    pub fields: Fields,
     /// Required claims that are absent: not empty means that only public rules let the person in.
     pub missing: Vec<Missing>,
     /// What was left out of the headers, and why.
@@ -29,6 +32,7 @@ impl Profile {
         let rendered = app.headers.render(claims, tokens);
         Self {
             subject,
+            fields: Fields::written(rendered.headers.iter().map(|(name, value)| (name, value))),
             headers: rendered.headers,
             missing: rendered.missing,
             omitted: rendered.omitted,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 
 use http::header::{COOKIE, Entry, FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
@@ -13,13 +14,14 @@ use super::Gateway;
 use super::apps::Protected;
 use super::authentication::Person;
 use super::failure::Failure;
+use super::profile::Profile;
 use super::request::folded_host;
 use super::routing::Host;
 use crate::foundation::origin::Scheme;
 use crate::foundation::peer::{Peer, TrustedProxies};
 use crate::identity::readings::Path;
-use crate::upstream::ForwardedHeaders;
 use crate::upstream::upgrade::{self, AppEnd};
+use crate::upstream::{Fields, ForwardedHeaders};
 
 /// One connection from a browser or a proxy.
 pub struct Visitor {
@@ -30,12 +32,21 @@ pub struct Visitor {
     /// Whether the peer's forwarding headers are believed.
     pub trust: Trust,
     /// The forwarding headers of the app that was asked last by this connection.
-    pub forwarded: RefCell<Option<(usize, ForwardedHeaders)>>,
+    forwarded: RefCell<Option<(usize, ForwardedHeaders)>>,
+    /// What was sent to an app last besides the request's own fields.
+    sent: RefCell<Option<Sent>>,
     /// The `Host` that was asked for last by this connection, as it came, and its apps.
     host: RefCell<Option<(Box<[u8]>, Host)>>,
     /// Who asked last by this connection.
     last: RefCell<Option<Last>>,
     tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// What an app was told last by a connection: of the connection itself, and of the person.
+struct Sent {
+    app: usize,
+    profile: Option<Rc<Profile>>,
+    fields: Fields,
 }
 
 /// The most of a `Cookie` header that is remembered for a connection, in bytes.
@@ -92,6 +103,7 @@ impl Visitor {
             scheme,
             trust,
             forwarded: RefCell::default(),
+            sent: RefCell::default(),
             host: RefCell::default(),
             last: RefCell::default(),
             tunnel: RefCell::default(),
@@ -134,9 +146,55 @@ impl Visitor {
         }
     }
 
+    /// What an app is told of this connection and of the person: written once, while neither changes.
+    ///
+    /// # Errors
+    /// Never for a checked configuration.
+    pub(super) fn fields(&self, app: &Protected, profile: Option<&Rc<Profile>>) -> Result<Fields, Failure> {
+        if let Some(sent) = &*self.sent.borrow()
+            && sent.app == app.number
+            // SECURITY: the very same profile, kept alive here, or another person's headers would be sent.
+            && sent.profile.as_ref().map(Rc::as_ptr) == profile.map(Rc::as_ptr)
+        {
+            return Ok(sent.fields.clone());
+        }
+        let fields = self.with_forwarded(app, |forwarded| match profile {
+            Some(profile) => forwarded.fields().and(&profile.fields),
+            None => forwarded.fields().clone(),
+        })?;
+        let sent = Sent { app: app.number, profile: profile.cloned(), fields: fields.clone() };
+        *self.sent.borrow_mut() = Some(sent);
+        Ok(fields)
+    }
+
+    /// Adds this connection to what a trusted proxy said of the client.
+    ///
+    /// # Errors
+    /// Never for a checked configuration.
+    pub(super) fn extend_forwarded(&self, app: &Protected, headers: &mut HeaderMap) -> Result<(), Failure> {
+        self.with_forwarded(app, |forwarded| forwarded.extend(headers))
+    }
+
+    fn with_forwarded<T>(
+        &self,
+        app: &Protected,
+        act: impl FnOnce(&ForwardedHeaders) -> T,
+    ) -> Result<T, Failure> {
+        let mut made = self.forwarded.borrow_mut();
+        match &*made {
+            Some((number, forwarded)) if *number == app.number => Ok(act(forwarded)),
+            _ => {
+                let forwarded = ForwardedHeaders::new(self.peer.ip(), &app.settings.origin)
+                    .ok_or(Failure::Internal("the app's address can't stand in a header"))?;
+                Ok(act(&made.insert((app.number, forwarded)).1))
+            }
+        }
+    }
+
     /// Forgets who asked last.
     pub(super) fn forget(&self) {
         self.last.borrow_mut().take();
+        self.sent.borrow_mut().take();
     }
 
     /// Takes our cookies out of what goes to the app; `cookies` is the number of `Cookie` headers.

@@ -9,17 +9,14 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-use super::headers::{remove_forwarding, remove_misspelt_forwarding, tokens};
-use crate::foundation::initials::Initials;
+use super::fields::Fields;
+use super::headers::{remove_misspelt_forwarding, tokens};
 use crate::foundation::origin::Origin;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-
-/// The `X-Forwarded-*` fields that are rebuilt.
-pub(super) const NAMES: [HeaderName; 4] = [FOR, PROTO, HOST, PORT];
 
 /// The most of an incoming `X-Forwarded-For` or `Forwarded` that is passed on, in bytes; beyond it a
 /// trusted proxy's list is taken for an attack and begun anew.
@@ -33,6 +30,7 @@ pub struct ForwardedHeaders {
     host: HeaderValue,
     port: HeaderValue,
     element: HeaderValue,
+    all: Fields,
 }
 
 impl ForwardedHeaders {
@@ -42,24 +40,23 @@ impl ForwardedHeaders {
         let proto = public.scheme().as_str();
         let host = public.authority();
         let element = format!("for={};host={};proto={proto}", node(peer), quoted(&host));
-        Some(Self {
+        let mut made = Self {
             address: HeaderValue::try_from(peer.to_string()).ok()?,
             proto: HeaderValue::from_static(proto),
             port: HeaderValue::from(public.port()),
             element: HeaderValue::try_from(element).ok()?,
             host: HeaderValue::try_from(host).ok()?,
-        })
+            all: Fields::default(),
+        };
+        let values = [&made.address, &made.proto, &made.host, &made.port, &made.element];
+        made.all = Fields::written([FOR, PROTO, HOST, PORT, FORWARDED].iter().zip(values));
+        Some(made)
     }
 
-    /// Replaces all that the client said about forwarding: for a peer that is not a trusted proxy. `noted` is
-    /// what the headers' names begin with.
-    pub fn replace(&self, headers: &mut HeaderMap, noted: Initials) {
-        remove_forwarding(headers, noted);
-        headers.insert(FOR, self.address.clone());
-        headers.insert(PROTO, self.proto.clone());
-        headers.insert(HOST, self.host.clone());
-        headers.insert(PORT, self.port.clone());
-        headers.insert(FORWARDED, self.element.clone());
+    /// What a request gets after [`remove_forwarding`](super::headers::remove_forwarding): for a peer that is
+    /// not a trusted proxy.
+    pub const fn fields(&self) -> &Fields {
+        &self.all
     }
 
     /// Keeps what the peer, a trusted proxy, said, and adds the peer itself.
@@ -149,32 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn a_direct_client_is_told_about_and_not_asked() {
-        let mut map = HeaderMap::new();
-        for name in
-            ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x_forwarded_for"]
-        {
-            map.append(HeaderName::from_static(name), HeaderValue::from_static("forged"));
-            map.append(HeaderName::from_static(name), HeaderValue::from_static("forged again"));
-        }
-        headers("192.0.2.7", "https://lms.example.org").replace(&mut map, Initials::of(b"fx"));
-        assert_eq!(get(&map, "x-forwarded-for"), ["192.0.2.7"]);
-        assert_eq!(get(&map, "x-forwarded-proto"), ["https"]);
-        assert_eq!(get(&map, "x-forwarded-host"), ["lms.example.org"]);
-        assert_eq!(get(&map, "x-forwarded-port"), ["443"]);
-        assert_eq!(get(&map, "forwarded"), ["for=192.0.2.7;host=lms.example.org;proto=https"]);
-        assert_eq!(map.len(), 5);
-    }
-
-    #[test]
-    fn an_ipv6_address_and_a_port_are_quoted() {
-        let mut map = HeaderMap::new();
-        headers("2001:db8::1", "http://lms.example.org:8080").replace(&mut map, Initials::default());
-        assert_eq!(get(&map, "x-forwarded-for"), ["2001:db8::1"]);
+    fn a_direct_client_is_told_about() {
+        let told =
+            |peer, public| String::from_utf8(headers(peer, public).fields().as_bytes().to_vec()).unwrap();
         assert_eq!(
-            get(&map, "forwarded"),
-            ["for=\"[2001:db8::1]\";host=\"lms.example.org:8080\";proto=http"]
+            told("192.0.2.7", "https://lms.example.org"),
+            "x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\nx-forwarded-host: lms.example.org\r\n\
+             x-forwarded-port: 443\r\nforwarded: for=192.0.2.7;host=lms.example.org;proto=https\r\n"
         );
+        // An IPv6 address and a port are quoted.
+        let told = told("2001:db8::1", "http://lms.example.org:8080");
+        assert!(told.starts_with("x-forwarded-for: 2001:db8::1\r\n"), "{told}");
+        let element = "forwarded: for=\"[2001:db8::1]\";host=\"lms.example.org:8080\";proto=http\r\n";
+        assert!(told.ends_with(element), "{told}");
     }
 
     #[test]

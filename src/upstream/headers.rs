@@ -4,7 +4,7 @@
 //! client lists in `Connection` can take away a header that the gateway adds. Nothing is allocated unless
 //! something is to be removed that has no place in a proper request.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use crate::foundation::initials::Initials;
@@ -97,13 +97,12 @@ const OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethod
 const FORWARDING_INITIALS: Initials = Initials::of(b"xft");
 
 /// Removes every field by which a client could pretend to be a proxy, in any spelling that an app could
-/// read as the same name (`X_Forwarded_For`), but not the fields that [`super::forwarded`] replaces. `noted`
-/// is what the fields' names begin with.
+/// read as the same name (`X_Forwarded_For`). `noted` is what the fields' names begin with.
 pub fn remove_forwarding(headers: &mut HeaderMap, noted: Initials) {
     if !noted.meet(FORWARDING_INITIALS) {
         return;
     }
-    remove_where(headers, |name| is_forwarding(name) && !is_rebuilt(name));
+    remove_where(headers, is_forwarding);
 }
 
 /// Removes the odd spellings alone, and what names another target: what a trusted proxy says of the client
@@ -134,10 +133,6 @@ fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool)
     for name in names {
         headers.remove(name);
     }
-}
-
-fn is_rebuilt(name: &HeaderName) -> bool {
-    *name == FORWARDED || super::forwarded::NAMES.contains(name)
 }
 
 fn is_forwarding(name: &HeaderName) -> bool {
@@ -201,6 +196,11 @@ mod tests {
             "x-forwarded_for",
             "X.Forwarded.For",
             "XForwardedFor",
+            "X-Forwarded-For",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Host",
+            "X-Forwarded-Port",
+            "Forwarded",
             "X-Forwarded-Server",
             "X-Forwarded-Prefix",
             "X-Forwarded-User",

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 
 use super::error::UpstreamError;
+use super::fields::Fields;
 use super::gate::Gate;
 use super::pool::Pool;
 use super::stream::{Stream, Wire};
@@ -81,10 +82,12 @@ impl Line {
     pub(super) fn send(
         &mut self,
         request: Request<Body>,
+        fields: &Fields,
         limit: Duration,
     ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> {
         let Self { sender, connection, over, wire, gate, deadline, used, .. } = self;
-        // Taken over at once: the future need not hold the request.
+        wire.insertion.borrow_mut().prepare(&request, fields);
+        // Handed over at once: the future need not hold the request.
         let mut answer = Box::pin(sender.try_send_request(request));
         async move {
             let mut written = 0;
@@ -247,6 +250,7 @@ impl Carrier for Line {
         // shift the answers of the requests after it (desynchronisation): such a connection is dropped.
         if !self.over
             && self.sender.is_ready()
+            && self.wire.insertion.borrow().is_done()
             && let Some(pool) = self.pool.upgrade()
         {
             pool.put(self);

@@ -5,6 +5,7 @@
 //! header fields ([`headers`], [`forwarded`]) before a request comes here.
 
 mod error;
+pub mod fields;
 pub mod forwarded;
 mod gate;
 pub mod headers;
@@ -26,6 +27,7 @@ use hyper::body::Incoming;
 use rustls_pki_types::CertificateDer;
 
 pub use error::{Malformed, UpstreamError};
+pub use fields::Fields;
 pub use forwarded::ForwardedHeaders;
 
 use crate::foundation::body::Body;
@@ -108,7 +110,7 @@ impl Upstream {
         }))
     }
 
-    /// Sends a request on and gives the app's answer, whose body streams.
+    /// Sends a request on, with `fields` besides its own, and gives the app's answer, whose body streams.
     ///
     /// The request must be in origin form, with its hop-by-hop fields removed. It is sent a second time only
     /// when the app cannot have seen it: on an idle connection that turned out to be closed.
@@ -122,6 +124,7 @@ impl Upstream {
     pub fn exchange(
         &self,
         mut request: Request<Body>,
+        fields: &Fields,
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> {
         async move {
             self.prepare(&mut request);
@@ -133,7 +136,7 @@ impl Upstream {
                     // Boxed, and so are the futures within it, to keep the usual path's future small.
                     None => Box::pin(self.connect(Rc::downgrade(&self.pool))).await?,
                 };
-                match line.send(request, self.response_timeout).await {
+                match line.send(request, fields, self.response_timeout).await {
                     Ok(answer) => return answered(answer, line),
                     Err(Unanswered { unsent: Some(unsent), .. }) if !fresh => request = *unsent,
                     Err(failed) => return Err(failed.error),
@@ -146,14 +149,15 @@ impl Upstream {
     ///
     /// # Errors
     /// As [`Upstream::exchange`]; also when the app switches to something else than was asked for.
-    pub async fn switch(&self, mut request: Request<Body>) -> Result<Switch, UpstreamError> {
+    pub async fn switch(&self, mut request: Request<Body>, fields: &Fields) -> Result<Switch, UpstreamError> {
         self.prepare(&mut request);
         upgrade::ask(request.headers_mut());
         let key = request.headers().get(SEC_WEBSOCKET_KEY).cloned();
         // SECURITY: an app that did not switch may take what follows for the handshake's body, or for frames:
         // whatever it answers, this connection serves nobody else (request smuggling).
         let mut line = self.connect(Weak::new()).await?;
-        let answer = line.send(request, self.response_timeout).await.map_err(|failed| failed.error)?;
+        let answer =
+            line.send(request, fields, self.response_timeout).await.map_err(|failed| failed.error)?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return answered(answer, line).map(Switch::Answer);
         }

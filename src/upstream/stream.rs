@@ -2,12 +2,12 @@
 //!
 //! Opens them; what is said over them is `line`'s business.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::error::UpstreamError;
+use super::fields::Insertion;
 use super::{Address, Settings};
 use crate::foundation::origin::Scheme;
 use crate::foundation::trust;
@@ -89,6 +90,8 @@ impl Target {
 pub(super) struct Wire {
     /// How many bytes were written.
     pub(super) written: Cell<u64>,
+    /// What is written by the stream itself.
+    pub(super) insertion: RefCell<Insertion>,
     /// Asks the kernel, at the next read, whether the app has closed: the reactor may not know yet.
     pub(super) probe: Cell<bool>,
 }
@@ -140,49 +143,39 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = match &mut this.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
-        this.wire.count(polled)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if let [buf] = bufs {
-            // The system's call for one piece is the cheaper one.
-            return self.poll_write(cx, buf);
+        ready!(this.poll_rest(cx))?;
+        let taken_over = this.wire.insertion.borrow_mut().take_over(buf);
+        match taken_over {
+            None => this.socket.poll_write(cx, buf).map_ok(|bytes| this.wire.count(bytes)),
+            Some(true) => {
+                // What the socket does not take now is written before anything else.
+                if let Poll::Ready(Err(error)) = this.poll_rest(cx) {
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Ok(buf.len()))
+            }
+            Some(false) => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
-        let this = self.get_mut();
-        let polled = match &mut this.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        };
-        this.wire.count(polled)
     }
 
+    /// `hyper` then puts a request's head and what is there of its body into one piece: most have no body.
     fn is_write_vectored(&self) -> bool {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.is_write_vectored(),
-            Socket::Tls(stream) => stream.is_write_vectored(),
-            Socket::Unix(stream) => stream.is_write_vectored(),
-        }
+        false
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
+        let this = self.get_mut();
+        ready!(this.poll_rest(cx))?;
+        match &mut this.socket {
             Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Socket::Tcp(_) | Socket::Unix(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
+        let this = self.get_mut();
+        ready!(this.poll_rest(cx))?;
+        match &mut this.socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
@@ -190,11 +183,71 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl Wire {
-    fn count(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &polled {
-            self.written.set(self.written.get().wrapping_add(u64::try_from(*bytes).unwrap_or(u64::MAX)));
+impl Stream {
+    /// Writes what is left of a head that was taken over.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut insertion = self.wire.insertion.borrow_mut();
+        loop {
+            let rest = insertion.rest();
+            if rest.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(self.socket.poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                bytes => insertion.wrote(self.wire.count(bytes)),
+            }
         }
-        polled
+    }
+}
+
+impl Socket {
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+}
+
+impl Wire {
+    fn count(&self, bytes: usize) -> usize {
+        self.written.set(self.written.get().wrapping_add(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http::header::{HeaderName, HeaderValue};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::fields::Fields;
+    use super::*;
+    use crate::foundation::body::Body;
+
+    #[tokio::test]
+    async fn a_head_larger_than_what_the_socket_takes_arrives_whole_and_before_what_follows() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let wire = Rc::new(Wire::default());
+        let mut stream = Stream { socket: Socket::Unix(ours), wire: Rc::clone(&wire) };
+        let (name, value) = (HeaderName::from_static("x-user-id"), HeaderValue::from_static("ivan"));
+        let fields = Fields::written(std::iter::once((&name, &value)));
+        wire.insertion.borrow_mut().prepare(&Request::post("/").body(Body::empty()).unwrap(), &fields);
+        let long = "x".repeat(2_000_000);
+        let head = format!("POST / HTTP/1.1\r\ncookie: {long}\r\n\r\n");
+        let sending = async {
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(b"body").await.unwrap();
+            stream.flush().await.unwrap();
+            stream.shutdown().await.unwrap();
+        };
+        let mut arrived = String::new();
+        let reading = theirs.read_to_string(&mut arrived);
+        let ((), bytes) = tokio::join!(sending, reading);
+        assert_eq!(wire.written.get(), u64::try_from(bytes.unwrap()).unwrap());
+        let expected = format!("POST / HTTP/1.1\r\nx-user-id: ivan\r\ncookie: {long}\r\n\r\nbody");
+        assert!(arrived == expected, "{} bytes", arrived.len());
     }
 }
