@@ -27,6 +27,13 @@ pub(super) struct Wire {
     pub(super) raw: Cell<bool>,
 }
 
+/// What is written in one piece, in bytes.
+const SMALL: usize = 4096;
+
+thread_local! {
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 pub(super) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -75,6 +82,14 @@ impl AsyncWrite for Stream {
         if let [buf] = bufs {
             // The system's call for one piece is the cheaper one.
             return self.poll_write(cx, buf);
+        }
+        if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= SMALL {
+            // A small head and body cost less to put together than to give to the system apart.
+            return JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                bufs.iter().for_each(|buf| joined.extend_from_slice(buf));
+                self.poll_write(cx, joined)
+            });
         }
         let Self { socket, wire } = self.get_mut();
         let polled = match socket {

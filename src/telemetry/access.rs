@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,9 @@ use crate::foundation::body::BodyEnd;
 use crate::foundation::clock::wall_clock;
 
 const BATCH: usize = 64 * 1024;
+/// What most lines need, in bytes.
+const USUAL: usize = 512;
+
 const LATEST: Duration = Duration::from_millis(100);
 
 /// What a worker's records have in common: made once for each, so that no two workers count its owners.
@@ -190,16 +193,28 @@ struct Buffer {
     /// The second that was written last, and how.
     second: u64,
     date: String,
+    /// The client that was written last, and how: many lines come from a proxy in front.
+    address: IpAddr,
+    client: String,
 }
 
 impl Buffer {
     const fn new() -> Self {
-        Self { lines: Vec::new(), due: false, second: 0, date: String::new() }
+        Self {
+            lines: Vec::new(),
+            due: false,
+            second: 0,
+            date: String::new(),
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            client: String::new(),
+        }
     }
 
     fn append(&mut self, record: &Record, format: LogFormat, spent: Spent) {
+        self.tell_client(record.client);
         let micros = self.tell_time();
-        let line = Line { record, date: &self.date, micros, spent };
+        let line = Line { record, client: &self.client, date: &self.date, micros, spent };
+        self.lines.reserve(USUAL);
         match format {
             LogFormat::Json => line.json(&mut self.lines),
             LogFormat::Text => line.text(&mut self.lines),
@@ -235,6 +250,13 @@ impl Buffer {
         now.subsec_micros()
     }
 
+    fn tell_client(&mut self, address: IpAddr) {
+        if address != self.address || self.client.is_empty() {
+            self.address = address;
+            self.client = address.to_string();
+        }
+    }
+
     fn flush(&mut self) {
         self.due = false;
         if !self.lines.is_empty() {
@@ -252,6 +274,7 @@ pub fn flush() {
 /// A record that is over, and when.
 struct Line<'a> {
     record: &'a Record,
+    client: &'a str,
     date: &'a str,
     micros: u32,
     spent: Spent,
@@ -265,9 +288,7 @@ impl Line<'_> {
         out.extend_from_slice(
             b"\",\"level\":\"INFO\",\"target\":\"access\",\"message\":\"request\",\"client\":\"",
         );
-        address(out, record.client);
-        out.extend_from_slice(b"\",\"method\":\"");
-        out.extend_from_slice(record.method.as_str().as_bytes());
+        member(out, self.client.as_bytes(), "\",\"method\":\"", record.method.as_str().as_bytes());
         out.extend_from_slice(b"\",\"path\":");
         quoted(out, record.path());
         record.fields(out, LogFormat::Json);
@@ -287,7 +308,7 @@ impl Line<'_> {
         let record = self.record;
         self.time(out);
         out.extend_from_slice(b"  INFO access: ");
-        address(out, record.client);
+        out.extend_from_slice(self.client.as_bytes());
         member(out, b" ", record.method.as_str(), b" ");
         quoted(out, record.path());
         member(out, b" decision=", record.decision.as_str(), b"");
@@ -300,11 +321,11 @@ impl Line<'_> {
     }
 
     fn time(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.date.as_bytes());
         // A million more keeps the leading zeros.
         let mut digits = itoa::Buffer::new();
         let (_, fraction) = digits.format(1_000_000 + self.micros).split_at(1);
-        member(out, b".", fraction, b"Z");
+        member(out, self.date.as_bytes(), ".", fraction.as_bytes());
+        out.push(b'Z');
     }
 
     fn numbers(&self) -> [(&'static str, u64); 4] {
@@ -335,20 +356,6 @@ fn member(out: &mut Vec<u8>, before: &[u8], text: &str, after: &[u8]) {
 
 fn decimal(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-fn address(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            for (byte, dot) in [(a, true), (b, true), (c, true), (d, false)] {
-                decimal(out, u64::from(byte));
-                out.extend_from_slice(if dot { b"." } else { b"" });
-            }
-        }
-        // Writing into a vector cannot fail.
-        IpAddr::V6(address) => write!(out, "{address}").unwrap_or_default(),
-    }
 }
 
 /// SECURITY: a path or a subject must not be able to forge another line or another field.

@@ -42,6 +42,11 @@ impl Gate {
         polled
     }
 
+    /// The connection's own waker.
+    pub(super) const fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
     /// To be called before the task rests.
     pub(super) fn open(&self) {
         self.door.open.store(true, Ordering::Relaxed);

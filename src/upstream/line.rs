@@ -15,8 +15,9 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::deadline::Deadline;
 use super::error::UpstreamError;
 use super::fields::Fields;
 use super::gate::Gate;
@@ -38,8 +39,7 @@ pub(super) struct Line {
     over: bool,
     wire: Rc<Wire>,
     gate: Gate,
-    /// Kept from request to request: moving a timer that runs is cheaper than a new one.
-    deadline: Pin<Box<Sleep>>,
+    deadline: Deadline,
     pool: Weak<Pool>,
     /// When the last request was sent.
     used: Instant,
@@ -69,7 +69,7 @@ impl Line {
             over: false,
             wire,
             gate: Gate::new(),
-            deadline: Box::pin(tokio::time::sleep_until(now)),
+            deadline: Deadline::new(now),
             pool,
             used: now,
             body: None,
@@ -112,16 +112,16 @@ impl Line {
                 if !waiting {
                     waiting = true;
                     written = wire.written.get();
-                    deadline.as_mut().reset(after(*used, limit));
+                    deadline.set(after(*used, limit), gate.waker());
                 }
-                while deadline.as_mut().poll(cx).is_ready() {
+                while deadline.is_over(gate.waker()) {
                     let progress = wire.written.get();
                     if progress == written {
                         let error = UpstreamError::ResponseTimeout { limit };
                         return Poll::Ready(Err(Unanswered { error, unsent: None }));
                     }
                     written = progress;
-                    deadline.as_mut().reset(after(Instant::now(), limit));
+                    deadline.set(after(Instant::now(), limit), gate.waker());
                 }
                 gate.open();
                 Poll::Pending

@@ -4,6 +4,7 @@
 //! with its own connections, so that no request waits for another core. The caller has removed and set the
 //! header fields ([`headers`], [`forwarded`]) before a request comes here.
 
+mod deadline;
 mod error;
 pub mod fields;
 pub mod forwarded;
