@@ -67,7 +67,11 @@ mod tests {
         for pause in [25, 25, 70, 0] {
             begin = Instant::now();
             let due = begin + limit;
-            poll_fn(|cx| Poll::Ready(deadline.set(due, cx.waker()))).await;
+            poll_fn(|cx| {
+                deadline.set(due, cx.waker());
+                Poll::Ready(())
+            })
+            .await;
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         let over = poll_fn(|cx| if deadline.is_over(cx.waker()) { Poll::Ready(()) } else { Poll::Pending });
