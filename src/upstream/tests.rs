@@ -64,6 +64,10 @@ fn get(path: &str) -> Request<Body> {
     Request::get(path).header("host", "lms.example.org").body(Body::empty()).unwrap()
 }
 
+async fn ask(upstream: &Upstream, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    upstream.exchange(request, &Fields::default()).await
+}
+
 async fn text(answer: Response<Body>) -> String {
     String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
@@ -108,22 +112,19 @@ async fn a_connection_is_used_again_after_a_whole_answer() {
         ])
         .await;
         let upstream = upstream(&settings);
-        let answer = upstream.exchange(get("/1?a=b"), &Fields::default()).await.unwrap();
+        let answer = ask(&upstream, get("/1?a=b")).await.unwrap();
         assert_eq!(upstream.pool.idle(), 1, "a small answer frees its connection at once");
         assert!(!answer.headers().contains_key("x-hop") && !answer.headers().contains_key("connection"));
         assert_eq!(text(answer).await, "one");
-        assert_eq!(text(upstream.exchange(get("/2"), &Fields::default()).await.unwrap()).await, "two");
+        assert_eq!(text(ask(&upstream, get("/2")).await.unwrap()).await, "two");
         assert_eq!(upstream.pool.idle(), 1);
-        assert_eq!(text(upstream.exchange(get("/3"), &Fields::default()).await.unwrap()).await, "");
+        assert_eq!(text(ask(&upstream, get("/3")).await.unwrap()).await, "");
         let head = Request::head("/4").header("host", "a").body(Body::empty()).unwrap();
-        let answer = upstream.exchange(head, &Fields::default()).await.unwrap();
+        let answer = ask(&upstream, head).await.unwrap();
         assert_eq!(answer.headers()["content-length"], "5");
         assert_eq!(text(answer).await, "");
         assert_eq!(upstream.pool.idle(), 1);
-        assert_eq!(
-            text(upstream.exchange(get("/5"), &Fields::default()).await.unwrap()).await,
-            "until the end"
-        );
+        assert_eq!(text(ask(&upstream, get("/5")).await.unwrap()).await, "until the end");
         assert_eq!(upstream.pool.idle(), 0);
         assert_eq!(seen.borrow().len(), 5);
         assert_eq!(seen.borrow()[0], "GET /1?a=b HTTP/1.1\r\nhost: lms.example.org\r\n\r\n");
@@ -137,7 +138,7 @@ async fn an_idle_connection_that_the_app_closed_is_replaced() {
         let (settings, seen) = app(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"]).await;
         let upstream = upstream(&settings);
         for pause in [0, 0, 30, 30] {
-            assert_eq!(text(upstream.exchange(get("/"), &Fields::default()).await.unwrap()).await, "ok");
+            assert_eq!(text(ask(&upstream, get("/")).await.unwrap()).await, "ok");
             tokio::time::sleep(Duration::from_millis(pause)).await;
             tokio::task::yield_now().await;
         }
@@ -151,8 +152,8 @@ async fn a_request_that_the_app_may_have_seen_is_not_sent_twice() {
     local(async {
         let (settings, seen) = app(&["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", ""]).await;
         let upstream = upstream(&settings);
-        assert_eq!(text(upstream.exchange(get("/"), &Fields::default()).await.unwrap()).await, "ok");
-        let error = upstream.exchange(get("/again"), &Fields::default()).await.unwrap_err();
+        assert_eq!(text(ask(&upstream, get("/")).await.unwrap()).await, "ok");
+        let error = ask(&upstream, get("/again")).await.unwrap_err();
         assert!(matches!(error, UpstreamError::NoAnswer { .. }), "{error}");
         assert_eq!(error.status(), StatusCode::BAD_GATEWAY);
         assert_eq!(seen.borrow().len(), 2);
@@ -175,7 +176,7 @@ async fn answers_with_two_readings_are_refused_and_their_connection_dropped() {
         local(async {
             let (settings, _) = app(Box::leak(Box::new([answer]))).await;
             let upstream = upstream(&settings);
-            let error = upstream.exchange(get("/"), &Fields::default()).await.unwrap_err();
+            let error = ask(&upstream, get("/")).await.unwrap_err();
             assert!(matches!(error, UpstreamError::Malformed(_)), "{answer:?}: {error}");
             assert_eq!((upstream.pool.idle(), error.status()), (0, StatusCode::BAD_GATEWAY));
         })
@@ -193,7 +194,7 @@ async fn bytes_after_an_answer_spoil_its_connection() {
         .await;
         let upstream = upstream(&settings);
         for _ in 0..3 {
-            assert_eq!(text(upstream.exchange(get("/"), &Fields::default()).await.unwrap()).await, "ok");
+            assert_eq!(text(ask(&upstream, get("/")).await.unwrap()).await, "ok");
         }
         assert_eq!(seen.borrow().len(), 3);
     })
@@ -207,7 +208,7 @@ async fn informational_answers_are_passed_over() {
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
         ])
         .await;
-        let answer = upstream(&settings).exchange(get("/"), &Fields::default()).await.unwrap();
+        let answer = ask(&upstream(&settings), get("/")).await.unwrap();
         assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_11));
         assert_eq!(text(answer).await, "ok");
     })
@@ -218,10 +219,7 @@ async fn informational_answers_are_passed_over() {
 async fn an_app_that_is_not_there_or_says_nothing_is_told_apart() {
     local(async {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let error = upstream(&settings(&format!("http://{free}")))
-            .exchange(get("/"), &Fields::default())
-            .await
-            .unwrap_err();
+        let error = ask(&upstream(&settings(&format!("http://{free}"))), get("/")).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Connect { .. }), "{error}");
         assert_eq!(error.status(), StatusCode::BAD_GATEWAY);
 
@@ -229,7 +227,7 @@ async fn an_app_that_is_not_there_or_says_nothing_is_told_apart() {
         let mut settings = settings(&format!("http://{}", silent.local_addr().unwrap()));
         settings.response_timeout = Duration::from_millis(400);
         let began = tokio::time::Instant::now();
-        let error = upstream(&settings).exchange(get("/"), &Fields::default()).await.unwrap_err();
+        let error = ask(&upstream(&settings), get("/")).await.unwrap_err();
         assert!(matches!(error, UpstreamError::ResponseTimeout { .. }), "{error}");
         assert_eq!(error.status(), StatusCode::GATEWAY_TIMEOUT);
         assert!((400..790).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
@@ -239,7 +237,7 @@ async fn an_app_that_is_not_there_or_says_nothing_is_told_apart() {
         settings.address =
             Address::Origin(Origin::of(&Url::parse(&format!("https://{address}")).unwrap()).unwrap());
         settings.connect_timeout = Duration::from_millis(80);
-        let error = upstream(&settings).exchange(get("/"), &Fields::default()).await.unwrap_err();
+        let error = ask(&upstream(&settings), get("/")).await.unwrap_err();
         assert!(matches!(error, UpstreamError::ConnectTimeout { .. }), "{error}");
         assert_eq!(error.status(), StatusCode::BAD_GATEWAY);
     })
@@ -253,11 +251,11 @@ async fn bodies_go_out_framed_by_what_is_sent() {
         let upstream = upstream(&settings);
         let mut request = Request::post("/").header("host", "a").body(Body::full("hello")).unwrap();
         request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("99"));
-        upstream.exchange(request, &Fields::default()).await.unwrap();
+        ask(&upstream, request).await.unwrap();
         assert!(seen.borrow()[0].contains("content-length: 5\r\n"), "{:?}", seen.borrow());
         let streamed = OneFrame(Some(Bytes::from_static(b"hello")));
         let request = Request::get("/").header("host", "a").body(Body::boxed(Box::pin(streamed))).unwrap();
-        upstream.exchange(request, &Fields::default()).await.unwrap();
+        ask(&upstream, request).await.unwrap();
         assert!(seen.borrow()[1].contains("transfer-encoding: chunked\r\n"), "{:?}", seen.borrow());
     })
     .await;
@@ -296,7 +294,7 @@ async fn a_long_answer_arrives_as_fast_as_it_is_read_and_no_faster() {
             std::future::pending::<()>().await;
         });
         let upstream = upstream(&settings(&format!("http://{address}")));
-        let answer = upstream.exchange(get("/"), &Fields::default()).await.unwrap();
+        let answer = ask(&upstream, get("/")).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(sent.get() < 32 << 20, "{} bytes were taken that nobody read", sent.get());
         let mut body = answer.into_body();
@@ -318,7 +316,7 @@ async fn an_answer_that_breaks_off_is_an_error_and_not_an_end() {
         local(async {
             let (settings, _) = app(Box::leak(Box::new([answer]))).await;
             let upstream = upstream(&settings);
-            let answer = upstream.exchange(get("/"), &Fields::default()).await.unwrap();
+            let answer = ask(&upstream, get("/")).await.unwrap();
             answer.into_body().collect().await.unwrap_err();
             assert_eq!(upstream.pool.idle(), 0);
         })
@@ -345,7 +343,7 @@ async fn an_app_on_a_unix_socket_is_spoken_to() {
         settings.host_header = HostHeader::Upstream;
         let upstream = upstream(&settings);
         for _ in 0..2 {
-            assert_eq!(text(upstream.exchange(get("/"), &Fields::default()).await.unwrap()).await, "ok");
+            assert_eq!(text(ask(&upstream, get("/")).await.unwrap()).await, "ok");
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     })
@@ -380,11 +378,11 @@ async fn an_app_behind_tls_must_prove_its_name() {
         settings.server_name = Some("talk.internal".to_owned());
         let good = upstream(&settings);
         for _ in 0..2 {
-            assert_eq!(text(good.exchange(get("/"), &Fields::default()).await.unwrap()).await, "ok");
+            assert_eq!(text(ask(&good, get("/")).await.unwrap()).await, "ok");
         }
         drop(good);
         settings.server_name = None;
-        let error = upstream(&settings).exchange(get("/"), &Fields::default()).await.unwrap_err();
+        let error = ask(&upstream(&settings), get("/")).await.unwrap_err();
         assert!(matches!(error, UpstreamError::Tls { .. }), "{error}");
     })
     .await;
@@ -486,9 +484,7 @@ async fn an_abandoned_answer_takes_its_connection_with_it() {
     local(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = upstream(&settings(&format!("http://{}", listener.local_addr().unwrap())));
-        let exchange = tokio::task::spawn_local(async move {
-            upstream.exchange(get("/"), &Fields::default()).await.map(drop)
-        });
+        let exchange = tokio::task::spawn_local(async move { ask(&upstream, get("/")).await.map(drop) });
         let (mut stream, _) = listener.accept().await.unwrap();
         read_head(&mut stream).await.unwrap();
         exchange.abort();
