@@ -1,6 +1,9 @@
 //! The test bed itself: the real provider is the one we mean, the misbehaving one behaves when asked to, and
 //! the recording app records.
 
+/// The provider's majors with everything switched on.
+mod majors;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -58,6 +58,13 @@ function memory() {
     }
   }
 
+  // Forgets everything of these models that fits, as when an administrator withdraws it.
+  Adapter.forget = (models, fits) => {
+    for (const [key, payload] of entries) {
+      if (models.includes(key.split(':')[0]) && fits(payload)) entries.delete(key);
+    }
+  };
+
   return Adapter;
 }
 

@@ -10,13 +10,15 @@ const layout = (title, body) => `<!DOCTYPE html>
 <style>body{font:16px sans-serif;max-width:26em;margin:3em auto;padding:0 1em}input,button{font:inherit;display:block;margin:.5em 0;padding:.4em;width:100%;box-sizing:border-box}</style>
 </head><body><h1>${escape(title)}</h1>${body}</body></html>`;
 
-const login = (uid, hint, problem) =>
+// `acr` is what was asked for, or undefined where the engine knows no levels of sign-in.
+const login = (uid, hint, problem, acr) =>
   layout(
     'Вход в школу',
     `${problem ? `<p role="alert">${escape(problem)}</p>` : ''}
 <form id="login" method="post" action="${uid}">
 <label>Логин <input name="login" autocomplete="off" required value="${escape(hint || '')}"></label>
 <label>Пароль <input name="password" type="password" required></label>
+${acr === undefined ? '' : `<label>Уровень <input name="acr" value="${escape(acr)}"></label>`}
 <button type="submit">Войти</button></form>
 <p><a id="abort" href="${uid}/abort">Отказаться</a></p>`,
   );
@@ -41,6 +43,11 @@ const logout = (form) =>
 
 const loggedOut = () => layout('Вы вышли', '<p>До свидания.</p>');
 
+// `form` is the engine's own; without one there is nothing to press.
+const device = (title, form, id) =>
+  layout(title, `${form}${id ? `\n<button id="go" form="${id}" type="submit">Продолжить</button>
+<button id="stop" form="${id}" type="submit" name="abort" value="yes">Отказаться</button>` : ''}`);
+
 const failure = (out) => layout('Ошибка', `<pre>${escape(JSON.stringify(out, null, 1))}</pre>`);
 
-module.exports = { login, consent, logout, loggedOut, failure };
+module.exports = { login, consent, logout, loggedOut, device, failure };

@@ -66,6 +66,7 @@ const trusted = {
       registration: { enabled: true },
       revocation: { enabled: true },
       rpInitiatedLogout,
+      requestObjects: { request: false, requestUri: false },
     },
   },
 };
@@ -86,7 +87,7 @@ const indeed = {
     responseTypes: ['code'],
     tokenEndpointAuthMethods: ['client_secret_basic', 'client_secret_post'],
     pkce: { methods: ['S256'], required: () => true },
-    features: { rpInitiatedLogout },
+    features: { rpInitiatedLogout, requestObjects: { request: false, requestUri: false } },
   },
 };
 

@@ -4,6 +4,7 @@
 //! need not be guessed, and a gateway can be started again where it was.
 
 pub mod ask;
+pub mod authority;
 pub mod browser;
 pub mod chromium;
 pub mod engine;
