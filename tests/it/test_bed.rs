@@ -4,6 +4,9 @@
 /// The provider's majors with everything switched on.
 mod majors;
 
+/// The provider that knows OAuth 2.0 alone.
+mod plain_oauth;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -17,13 +17,13 @@
 //! `https://opaque.school.example` opaque; scopes there are `read` and `write`. Registration wants the bearer
 //! token `initial-access-token`.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
 use super::World;
+use super::obedient::Obedient;
 
 /// How the provider looks.
 #[derive(Clone, Copy, Debug)]
@@ -46,21 +46,7 @@ pub struct Engine {
     /// Its issuer identifier.
     pub issuer: String,
     shape: Shape,
-    process: Arc<Mutex<Process>>,
-}
-
-struct Process {
-    child: Child,
-    commands: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.commands = None;
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+    process: Arc<Obedient>,
 }
 
 impl Engine {
@@ -97,48 +83,27 @@ impl Engine {
     /// A provider for one test alone, with further options of `provider.cjs` and `open.cjs`.
     pub fn own(shape: Shape, mut options: Value) -> Self {
         options["shape"] = json!(format!("{shape:?}").to_lowercase());
-        let mut child = Command::new("node")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/providers/provider.cjs"))
-            .arg(options.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("node runs");
-        let commands = child.stdin.take();
-        let mut answers = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).expect("the provider starts: has ./test run npm ci?");
-        Self {
-            issuer: ready["issuer"].as_str().unwrap().into(),
-            shape,
-            process: Arc::new(Mutex::new(Process { child, commands, answers })),
-        }
+        let (process, ready) = Obedient::start(
+            Command::new("node")
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/providers/provider.cjs"))
+                .arg(options.to_string()),
+        );
+        Self { issuer: ready["issuer"].as_str().unwrap().into(), shape, process: Arc::new(process) }
     }
 
     /// Obeys one of the commands that `provider.cjs` lists.
-    pub fn command(&self, name: &str, mut arguments: Value) -> Value {
-        arguments["do"] = json!(name);
-        let mut process = self.process.lock().unwrap();
-        writeln!(process.commands.as_mut().unwrap(), "{arguments}").unwrap();
-        let mut line = String::new();
-        process.answers.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        assert!(answer["error"].is_null(), "{name}: {answer}");
-        answer["ok"].clone()
+    pub fn command(&self, name: &str, arguments: Value) -> Value {
+        self.process.command(name, arguments)
     }
 
     /// How often this path was asked for, or this grant type was served.
     pub fn count(&self, what: &str) -> u64 {
-        self.command("counts", json!({}))[what].as_u64().unwrap_or_default()
+        self.process.count(what)
     }
 
     /// Stops it at once.
     pub fn stop(&self) {
-        let mut process = self.process.lock().unwrap();
-        process.child.kill().unwrap();
-        process.child.wait().unwrap();
+        self.process.stop();
     }
 
     /// Registers a client for this world's apps and returns the provider's table of a configuration.

@@ -12,9 +12,11 @@ pub mod gateway;
 pub mod html;
 pub mod inside;
 pub mod keys;
+pub mod obedient;
 pub mod program;
 pub mod rogue;
 pub mod server;
+pub mod toolkit;
 pub mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,6 +33,7 @@ pub use gateway::Gateway;
 pub use inside::Inside;
 pub use rogue::{Endpoint, Rogue};
 pub use server::{Answer, Server};
+pub use toolkit::Toolkit;
 
 /// The port of every gateway's public listener.
 pub const PUBLIC_PORT: u16 = 4180;
