@@ -169,6 +169,7 @@ pub(super) struct App {
     pub(super) timeouts: Timeouts,
     pub(super) websocket_origins: Vec<String>,
     pub(super) upstream_tls: Option<UpstreamTls>,
+    pub(super) identity_jwt: Option<IdentityJwt>,
     pub(super) headers: Option<BTreeMap<String, Header>>,
     pub(super) rules: Vec<Rule>,
     pub(super) logout: AppLogout,
@@ -179,6 +180,13 @@ pub(super) struct App {
 pub(super) struct Timeouts {
     pub(super) connect: Option<String>,
     pub(super) response: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct IdentityJwt {
+    pub(super) header: Option<String>,
+    pub(super) audience: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -83,6 +83,8 @@ struct Key {
     id: [u8; KEY_ID],
     ciphers: [Aes256Gcm; PURPOSES.len()],
     index: hmac::Key,
+    /// What further secrets are derived from.
+    source: Zeroizing<[u8; 32]>,
 }
 
 impl KeyRing {
@@ -108,6 +110,11 @@ impl KeyRing {
             return None;
         }
         self.keys().filter(|key| key.id == *id).find_map(|key| decrypt(key.cipher(purpose), context, rest))
+    }
+
+    /// The secrets that follow from the ring's keys, the sealing key's first, for whatever `label` names.
+    pub fn derive<'a>(&'a self, label: &'a str) -> impl Iterator<Item = Zeroizing<[u8; 32]>> + 'a {
+        self.keys().map(move |key| derive(&key.source, label))
     }
 
     /// Names under which `value` may stand in an index without being readable there, the sealing key's
@@ -139,6 +146,7 @@ impl Key {
             id: [a, b, c, d],
             ciphers: PURPOSES.map(|(_, label)| Aes256Gcm::new(&(*root.derive(label)).into())),
             index: hmac::Key::new(hmac::HMAC_SHA256, root.derive("vestibule index v1").as_slice()),
+            source: root.derive("vestibule source v1"),
         }
     }
 

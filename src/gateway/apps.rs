@@ -168,6 +168,8 @@ pub enum Endpoint {
     Session,
     /// The decision for another proxy.
     Verify,
+    /// The public keys of identity statements.
+    Jwks,
 }
 
 const NAMES: &[(Endpoint, &str)] = &[
@@ -177,6 +179,7 @@ const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::SignedOut, "signed-out"),
     (Endpoint::Session, "session"),
     (Endpoint::Verify, "verify"),
+    (Endpoint::Jwks, "jwks.json"),
 ];
 
 impl Endpoint {

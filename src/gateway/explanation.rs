@@ -145,6 +145,10 @@ fn walk(
             .to_owned();
             if let Some(profile) = &profile {
                 tell_headers(profile, told);
+                if let Some(wanted) = &app.settings.identity_jwt {
+                    let value = "a signed statement of this person, made anew each minute".to_owned();
+                    told.omitted.push(Header { name: wanted.header.to_string(), value });
+                }
             }
         }
         Decision::SignIn => {
@@ -183,7 +187,7 @@ const SOME_TOKEN: &str = "(token)";
 /// The methods that one of our endpoints takes; `None`: any.
 const fn takes(endpoint: Endpoint) -> Option<&'static str> {
     match endpoint {
-        Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session => Some("GET, HEAD"),
+        Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Jwks => Some("GET, HEAD"),
         Endpoint::Callback => Some("GET"),
         Endpoint::SignOut => Some("GET, POST"),
         Endpoint::Verify => None,

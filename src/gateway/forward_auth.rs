@@ -85,7 +85,7 @@ pub async fn answer(
             }
             let signed_in = admission.profile().is_some();
             trail.record.decision = if signed_in { Decision::Admitted } else { Decision::Public };
-            Ok(admitted(app, &admission))
+            admitted(worker, app, &admission)
         }
         Permission::SignIn => {
             trail.record.decision = Decision::SignIn;
@@ -141,12 +141,17 @@ async fn person(
 
 /// 200 with every identity header; empty where there is no value, so that the proxy overwrites what a client
 /// sent.
-fn admitted(app: &Protected, admission: &Admission) -> Response<Body> {
+fn admitted(worker: &Worker, app: &Protected, admission: &Admission) -> Result<Response<Body>, Failure> {
     let mut response = own(StatusCode::OK, Body::empty());
     let headers = response.headers_mut();
     let rendered = admission.profile().map_or(&[][..], |profile| &profile.headers);
     for (name, value) in app.settings.headers.complete(rendered) {
         headers.insert(name.clone(), value);
     }
-    response
+    if let Some(profile) = admission.profile()
+        && let Some((name, value)) = profile.statement(&worker.gateway)?
+    {
+        headers.insert(name, value);
+    }
+    Ok(response)
 }

@@ -44,7 +44,7 @@ pub async fn forward(
         return Box::pin(open_websocket(worker, app, visitor, &admission, person, request, marks)).await;
     }
     let mut request = request.map(Body::incoming);
-    let fields = rewrite(app, visitor, &admission, &mut request, marks)?;
+    let fields = rewrite(worker, app, visitor, &admission, &mut request, marks)?;
     let answer = worker.upstream(app)?.exchange(request, &fields).await;
     let mut answer = answer.map_err(Failure::Upstream)?;
     app.cookies.strip_set(answer.headers_mut());
@@ -78,7 +78,7 @@ async fn open_websocket(
     marks: Marks,
 ) -> Result<Response<Body>, Failure> {
     let mut request = request.map(|_| Body::empty());
-    let fields = rewrite(app, visitor, admission, &mut request, marks)?;
+    let fields = rewrite(worker, app, visitor, admission, &mut request, marks)?;
     let switched = worker.upstream(app)?.switch(request, &fields).await;
     match switched.map_err(Failure::Upstream)? {
         Switch::Answer(mut answer) => {
@@ -111,6 +111,7 @@ async fn session_end(worker: Rc<Worker>, person: Option<Person>) {
 
 /// Makes of a browser's request the app's; gives the fields that go with it.
 fn rewrite(
+    worker: &Worker,
     app: &Protected,
     visitor: &Visitor,
     admission: &Admission,
@@ -127,14 +128,15 @@ fn rewrite(
     if app.depends_on_methods {
         headers::remove_method_override(headers, marks.initials);
     }
+    let told = admission.profile().map(|profile| profile.told(&worker.gateway)).transpose()?;
     let fields = match visitor.trust {
         Trust::Stranger => {
             headers::remove_forwarding(headers, marks.initials);
-            visitor.fields(app, admission.profile())?
+            visitor.fields(app, told)?
         }
         Trust::Proxy => {
             visitor.extend_forwarded(app, headers)?;
-            admission.profile().map_or_else(Fields::default, |profile| profile.fields.clone())
+            told.unwrap_or_default()
         }
     };
     if app.settings.strip_prefix == StripPrefix::Strip {

@@ -32,6 +32,7 @@ pub mod response;
 pub mod return_to;
 pub mod routing;
 mod settings;
+pub mod statement;
 pub mod trail;
 pub mod visitor;
 
@@ -43,7 +44,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
-pub use self::settings::{App, Branding, Settings, StripPrefix};
+pub use self::settings::{App, Branding, IdentityJwt, Settings, StripPrefix};
 
 use self::apps::Protected;
 use self::authentication::Person;
@@ -60,6 +61,7 @@ use crate::foundation::body::Body;
 use crate::foundation::clock::Clock;
 use crate::foundation::peer::TrustedProxies;
 use crate::foundation::random;
+use crate::identity::statement::StatementKeys;
 use crate::oidc::Provider;
 use crate::sessions::Sessions;
 use crate::telemetry::access::{Book, Record};
@@ -76,6 +78,8 @@ pub struct Gateway {
     pub routes: Routes,
     /// The sessions.
     pub sessions: Arc<Sessions>,
+    /// The keys of signed identity statements.
+    pub statements: StatementKeys,
     /// Our own pages.
     pub pages: Pages,
     /// The peers whose forwarding headers are believed.

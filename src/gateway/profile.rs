@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 
-use super::App;
+use super::failure::Failure;
+use super::statement::Statement;
+use super::{App, Gateway};
 use crate::identity::access::{Fit, Verdict};
 use crate::identity::claims::{Claims, Tokens};
 use crate::identity::mapping::{Missing, Omitted};
@@ -18,11 +20,12 @@ pub struct Profile {
     /// The identity headers, rendered.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The same, as a request to the app carries them.
-    pub fields: Fields,
+    fields: Fields,
     /// Required claims that are absent: not empty means that only public rules let the person in.
     pub missing: Vec<Missing>,
     /// What was left out of the headers, and why.
     pub omitted: Vec<Omitted>,
+    statement: Option<Statement>,
     verdicts: Vec<Verdict>,
 }
 
@@ -31,6 +34,7 @@ impl Profile {
     pub fn new(app: &App, subject: Arc<str>, claims: &Claims, tokens: &Tokens) -> Self {
         let rendered = app.headers.render(claims, tokens);
         Self {
+            statement: Statement::of(app, &subject, claims),
             subject,
             fields: Fields::written(rendered.headers.iter().map(|(name, value)| (name, value))),
             headers: rendered.headers,
@@ -38,6 +42,30 @@ impl Profile {
             omitted: rendered.omitted,
             verdicts: app.rules.verdicts(claims),
         }
+    }
+
+    /// What a request to the app carries of the person: their headers, and the statement as it is now.
+    ///
+    /// # Errors
+    /// When the statement can't be signed.
+    pub fn told(&self, gateway: &Gateway) -> Result<Fields, Failure> {
+        match &self.statement {
+            None => Ok(self.fields.clone()),
+            Some(statement) => {
+                let told = statement.told(&gateway.statements, gateway.clock.now(), &self.fields);
+                told.map(|(_, fields)| fields)
+            }
+        }
+    }
+
+    /// The statement's header as it is now, if the app wants one.
+    ///
+    /// # Errors
+    /// When it can't be signed.
+    pub fn statement(&self, gateway: &Gateway) -> Result<Option<(&HeaderName, HeaderValue)>, Failure> {
+        let Some(statement) = &self.statement else { return Ok(None) };
+        let (value, _) = statement.told(&gateway.statements, gateway.clock.now(), &self.fields)?;
+        Ok(Some((statement.name(), value)))
     }
 
     /// Whether the person meets a rule. Where no rule fits, being signed in is enough; a rule without a

@@ -1,5 +1,6 @@
 //! What the gateway serves, as the configuration describes it.
 
+use http::header::HeaderName;
 use url::Url;
 
 use crate::foundation::origin::Origin;
@@ -40,12 +41,23 @@ pub struct App {
     pub callback_path: String,
     /// Its identity headers.
     pub headers: HeaderMapping,
+    /// The signed statement that the app gets beside them, if it wants one.
+    pub identity_jwt: Option<IdentityJwt>,
     /// Who may enter.
     pub rules: AccessRules,
     /// Origins that may open a WebSocket besides the app's own.
     pub websocket_origins: Vec<Origin>,
     /// Where a person ends after sign-out, instead of our own page.
     pub logout_redirect: Option<Url>,
+}
+
+/// A signed statement of who is there, for an app that checks signatures.
+#[derive(Clone, Debug)]
+pub struct IdentityJwt {
+    /// The header that carries it.
+    pub header: HeaderName,
+    /// Its audience (`aud`): what the app is called in it.
+    pub audience: String,
 }
 
 /// Whether an app sees the path prefix of its address.

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::rc::Rc;
 
 use http::header::{COOKIE, Entry, FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
@@ -14,7 +13,6 @@ use super::Gateway;
 use super::apps::Protected;
 use super::authentication::Person;
 use super::failure::Failure;
-use super::profile::Profile;
 use super::request::folded_host;
 use super::routing::Host;
 use crate::foundation::origin::Scheme;
@@ -45,7 +43,7 @@ pub struct Visitor {
 /// What an app was told last by a connection: of the connection itself, and of the person.
 struct Sent {
     app: usize,
-    profile: Option<Rc<Profile>>,
+    told: Option<Fields>,
     fields: Fields,
 }
 
@@ -150,19 +148,19 @@ impl Visitor {
     ///
     /// # Errors
     /// Never for a checked configuration.
-    pub(super) fn fields(&self, app: &Protected, profile: Option<&Rc<Profile>>) -> Result<Fields, Failure> {
+    pub(super) fn fields(&self, app: &Protected, told: Option<Fields>) -> Result<Fields, Failure> {
         if let Some(sent) = &*self.sent.borrow()
             && sent.app == app.number
-            // SECURITY: the very same profile, kept alive here, or another person's headers would be sent.
-            && sent.profile.as_ref().map(Rc::as_ptr) == profile.map(Rc::as_ptr)
+            // SECURITY: the very same fields, kept alive here, or another person's would be sent.
+            && sent.told.as_ref().map(Fields::address) == told.as_ref().map(Fields::address)
         {
             return Ok(sent.fields.clone());
         }
-        let fields = self.with_forwarded(app, |forwarded| match profile {
-            Some(profile) => forwarded.fields().and(&profile.fields),
+        let fields = self.with_forwarded(app, |forwarded| match &told {
+            Some(told) => forwarded.fields().and(told),
             None => forwarded.fields().clone(),
         })?;
-        let sent = Sent { app: app.number, profile: profile.cloned(), fields: fields.clone() };
+        let sent = Sent { app: app.number, told, fields: fields.clone() };
         *self.sent.borrow_mut() = Some(sent);
         Ok(fields)
     }

@@ -6,6 +6,7 @@
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
 
 use super::claims::{Claims, Tokens};
 use crate::foundation::initials::Initials;
@@ -35,6 +36,8 @@ const DEFAULTS: [(&str, &str); 6] = [
 pub struct HeaderMapping {
     headers: Vec<IdentityHeader>,
     spellings: names::Spellings,
+    /// The name of the header that carries a signed statement.
+    statement: Option<HeaderName>,
 }
 
 /// What a person's claims become for one app.
@@ -71,7 +74,7 @@ impl HeaderMapping {
     /// found with [`same_name`].
     pub fn new(headers: Vec<IdentityHeader>) -> Self {
         let spellings = names::Spellings::of(headers.iter().map(|header| header.folded.clone()));
-        Self { headers, spellings }
+        Self { headers, spellings, statement: None }
     }
 
     /// The mapping of an app that configures none: `X-Auth-Sub`, `-Email`, `-Name`, `-Given-Name`,
@@ -79,6 +82,30 @@ impl HeaderMapping {
     pub fn default_set() -> Self {
         let specs = DEFAULTS.map(|(name, path)| HeaderSpec::of_claim(name, path));
         Self::new(specs.into_iter().filter_map(|spec| IdentityHeader::compile(spec).ok()).collect())
+    }
+
+    /// This mapping, with one header more that carries a signed statement: it is stripped and named as the
+    /// others are.
+    ///
+    /// # Errors
+    /// When the name can't be an identity header's, or an app could read it as one of the others.
+    pub fn with_statement(mut self, name: &str) -> Result<(Self, HeaderName), SpecError> {
+        let (header, folded) = spec::compile_name(name)?;
+        if let Some(twin) = self.headers.iter().find(|other| other.folded == folded) {
+            return Err(SpecError(format!("{name} can be read as {} by an app", twin.name)));
+        }
+        let all = self.headers.iter().map(|header| header.folded.clone()).chain(std::iter::once(folded));
+        self.spellings = names::Spellings::of(all);
+        self.statement = Some(header.clone());
+        Ok((self, header))
+    }
+
+    /// What a signed statement says of a person: each claim that a header is mapped from, under its own name and
+    /// as the provider sent it; what is computed, under the header's name in lower case. Tokens never.
+    pub fn statement(&self, claims: &Claims) -> Map<String, Value> {
+        let tokens = Tokens::default();
+        let person = header::Person::new(claims, &tokens);
+        self.headers.iter().filter_map(|header| header.stated(&person)).collect()
     }
 
     /// Removes every header that an app could read as one of ours, in whatever spelling it came. `noted` is
@@ -104,7 +131,7 @@ impl HeaderMapping {
 
     /// The names of all configured headers.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.headers.iter().map(|header| &header.name)
+        self.headers.iter().map(|header| &header.name).chain(&self.statement)
     }
 
     /// Every configured header, with an empty value where `present` has none: for a proxy in front that

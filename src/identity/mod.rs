@@ -10,4 +10,5 @@ pub mod encoding;
 pub mod expression;
 pub mod mapping;
 pub mod readings;
+pub mod statement;
 pub mod template;

@@ -11,6 +11,7 @@ use crate::gateway::Gateway;
 use crate::gateway::apps::Protected;
 use crate::gateway::pages::Pages;
 use crate::gateway::routing::Routes;
+use crate::identity::statement::StatementKeys;
 use crate::oidc::Provider;
 use crate::sessions::{CookieNames, Sessions};
 use crate::telemetry::AccessLog;
@@ -89,6 +90,7 @@ pub fn gateway(
     let gateway = Arc::new(Gateway {
         routes: Routes::new(&apps),
         apps,
+        statements: StatementKeys::new(Arc::clone(sessions.keys())),
         sessions,
         pages: Pages::new(served.pages),
         trusted_proxies: served.trusted_proxies,

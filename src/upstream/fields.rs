@@ -33,6 +33,11 @@ impl Fields {
         &self.0
     }
 
+    /// Where they are kept: equal for clones, and for nothing else while one of them lives.
+    pub fn address(&self) -> *const u8 {
+        self.0.as_ptr()
+    }
+
     /// These fields and then others.
     #[must_use]
     pub fn and(&self, others: &Self) -> Self {

@@ -47,6 +47,9 @@ mod provider_down;
 /// Claims to headers, and headers that a client forges.
 mod identity_headers;
 
+/// The signed statement of who is signed in.
+mod identity_statement;
+
 /// Who may enter.
 mod access_rules;
 

@@ -27,6 +27,7 @@ impl Judge<'_> {
         let upstream = self.upstream(at, raw, all);
         let provider = self.app_provider(&at.key("provider"), raw.provider.as_ref(), all);
         let headers = self.headers(&at.key("headers"), raw.headers.as_ref());
+        let told = self.identity_jwt(&at.key("identity_jwt"), raw, headers, name.as_deref());
         let rules = self.rules(&at.key("rules"), &raw.rules);
         let origins = raw.websocket_origins.iter().enumerate();
         let origins: Vec<_> = origins
@@ -35,6 +36,7 @@ impl Judge<'_> {
         let redirect = raw.logout.redirect.as_deref();
         let redirect = redirect.map(|text| self.address(&at.key("logout").key("redirect"), text));
         let (origin, prefix) = url?;
+        let (headers, identity_jwt) = told?;
         Some(gateway::App {
             name: name?,
             origin,
@@ -43,7 +45,8 @@ impl Judge<'_> {
             providers: vec![provider?],
             strip_prefix: if raw.strip_prefix { StripPrefix::Strip } else { StripPrefix::Keep },
             callback_path: callback_path?,
-            headers: headers?,
+            headers,
+            identity_jwt,
             rules: rules?,
             websocket_origins: origins.into_iter().collect::<Option<_>>()?,
             logout_redirect: redirect.map_or(Some(None), |redirect| redirect.map(Some))?,

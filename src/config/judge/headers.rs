@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::Judge;
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
-use crate::config::raw::{Header, HeaderTable};
+use crate::config::raw::{App, Header, HeaderTable};
 use crate::config::source::shown;
+use crate::gateway::IdentityJwt;
 use crate::identity::encoding::Encoding;
 use crate::identity::mapping::{HeaderMapping, HeaderSpec, IdentityHeader, Source, TokenKind, same_name};
 
@@ -20,6 +21,9 @@ const ENCODINGS: [(&str, Encoding); 8] = [
     ("rfc8187", Encoding::Rfc8187),
     ("json", Encoding::Json),
 ];
+
+/// The header of the signed statement, where none is named.
+const STATEMENT: &str = "X-Auth-Jwt";
 
 impl Judge<'_> {
     /// The mapping of an app.
@@ -43,6 +47,33 @@ impl Judge<'_> {
             }
         }
         compiled.into_iter().collect::<Option<_>>().map(HeaderMapping::new)
+    }
+
+    /// The signed statement beside an app's headers. `app` is the app's name, which an audience is left out for.
+    pub(super) fn identity_jwt(
+        &mut self,
+        at: &KeyPath,
+        raw: &App,
+        headers: Option<HeaderMapping>,
+        app: Option<&str>,
+    ) -> Option<(HeaderMapping, Option<IdentityJwt>)> {
+        let Some(wanted) = &raw.identity_jwt else { return Some((headers?, None)) };
+        let audience = wanted.audience.as_deref();
+        if audience.is_some_and(|audience| audience.trim().is_empty()) {
+            let finding = Finding::invalid("is empty").expected("what the app is called in `aud`");
+            self.report.add(&at.key("audience"), finding.mend("take it out to mean the app's name here"));
+        }
+        let name = wanted.header.as_deref().unwrap_or(STATEMENT);
+        match headers.unwrap_or_default().with_statement(name) {
+            Ok((headers, header)) => {
+                let audience = audience.or(app)?.to_owned();
+                Some((headers, Some(IdentityJwt { header, audience })))
+            }
+            Err(error) => {
+                let finding = Finding::invalid(format!("can't be used: {error}")).found(shown(name));
+                self.refuse(&at.key("header"), finding.mend("choose another name"))
+            }
+        }
     }
 
     fn header(&mut self, at: &KeyPath, name: &str, raw: &Header) -> Option<IdentityHeader> {

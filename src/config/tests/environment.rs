@@ -81,7 +81,12 @@ fn problems_of_the_environment_name_the_variable() {
         ("VESTIBULE_SERVER__TRUSTED_PROXIES", "[\"x\"]", "server.trusted_proxies[0]", "is not a network"),
         ("VESTIBULE_LOG__ACCESS", "yes", "log.access", "expected: true or false"),
         ("VESTIBULE_SESSION", "x", "session", "expected: a table"),
-        ("VESTIBULE_APPS__LMS__IDENTITY_JWT", "{}", "apps.lms.identity_jwt", "is not supported yet"),
+        (
+            "VESTIBULE_APPS__LMS__IDENTITY_JWT__HEADER",
+            "Cookie",
+            "apps.lms.identity_jwt.header",
+            "can't be used",
+        ),
         ("VESTIBULE_PAGES__NAME", "\u{fffd}", "pages.name", "not UTF-8"),
     ] {
         let problems = read_with(SMALLEST, &[(name, value)]).unwrap_err();

@@ -211,13 +211,9 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
     ("", "websocket_origins = [\"https://a/b\"]", "", "apps.lms.websocket_origins[0]", "write \"https://a\""),
     ("", "websocket_origins = [\"*\"]", "", "apps.lms.websocket_origins[0]", "is not a whole address"),
     ("", "upstream_tls = { server_name = \"a\" }", "", "apps.lms.upstream_tls", "needs an https:// upstream"),
-    (
-        "",
-        "identity_jwt = { header = \"X\", audience = \"a\" }",
-        "",
-        "apps.lms.identity_jwt",
-        "is not supported yet",
-    ),
+    ("", "identity_jwt = { header = \"Cookie\" }", "", "apps.lms.identity_jwt.header", "can't be used"),
+    ("", "identity_jwt = { header = \"x_auth_sub\" }", "", "apps.lms.identity_jwt.header", "x-auth-sub"),
+    ("", "identity_jwt = { audience = \" \" }", "", "apps.lms.identity_jwt.audience", "is empty"),
     ("", "logout = { paths = [\"/logout\"] }", "", "apps.lms.logout.paths", "is not supported yet"),
     ("", "logout = { redirect = \"/\" }", "", "apps.lms.logout.redirect", "is not a whole address"),
     (

@@ -1,6 +1,7 @@
 //! Our own endpoints, below the operator's prefix on every app: one file each.
 
 pub mod callback;
+pub mod jwks;
 pub mod session;
 pub mod sign_in;
 pub mod sign_out;
@@ -35,6 +36,7 @@ pub async fn answer(
         Endpoint::SignOut => sign_out::sign_out(worker, app, request, trail).await,
         Endpoint::SignedOut => sign_out::signed_out(worker, app, &facts),
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,
+        Endpoint::Jwks => jwks::answer(worker, &facts),
         Endpoint::Verify => forward_auth::answer(worker, app, &request, visitor, trail).await,
     }
 }

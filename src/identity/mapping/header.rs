@@ -117,6 +117,24 @@ impl IdentityHeader {
         }
     }
 
+    /// The member of a signed statement that this header's value becomes; `None` when there is none.
+    pub(super) fn stated(&self, person: &Person<'_>) -> Option<(String, Value)> {
+        let named = |text: String| Some((self.name.as_str().to_owned(), Value::String(text)));
+        match &self.source {
+            Compiled::Claim(path) => Some((path.clone(), person.claims.get(path)?.clone())),
+            Compiled::Template(template) => {
+                named(template.fill(|path| claims::text(person.claims.get(path)?).ok().map(String::from))?)
+            }
+            Compiled::Expression(expression) => {
+                let facts = person.facts.get_or_init(|| Facts::new(person.claims));
+                let value = expression.evaluate(facts).ok().filter(|value| !value.is_null())?;
+                Some((self.name.as_str().to_owned(), value))
+            }
+            Compiled::Constant(value) => named(String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            Compiled::Token(_) => None,
+        }
+    }
+
     /// A JSON value in this header's encoding; `None` when it counts as absent or had to be left out.
     fn value(&self, value: &Value, what: &str, omit: &mut impl FnMut(String)) -> Option<HeaderValue> {
         let encoded = match (value, self.encoding) {

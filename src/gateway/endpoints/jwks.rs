@@ -1,0 +1,28 @@
+//! `GET E/jwks.json`: the public keys of the signed identity statements, for the apps that check them.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+use crate::foundation::body::Body;
+use crate::gateway::Worker;
+use crate::gateway::answer::own;
+use crate::gateway::failure::Failure;
+use crate::gateway::request::Facts;
+
+/// The key set (RFC 7517 section 5). It may be kept for an hour: the next key is in it a month before it signs.
+///
+/// # Errors
+/// When the method is another.
+pub fn answer(worker: &Worker, facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
+    if !matches!(*facts.method, Method::GET | Method::HEAD) {
+        return Err(Failure::Method { allowed: "GET, HEAD" });
+    }
+    let gateway = &worker.gateway;
+    let keys = gateway.statements.published(gateway.clock.now());
+    let keys = keys.map_err(|_| Failure::Internal("the keys of identity statements can't be made"))?;
+    let mut response = own(StatusCode::OK, Body::full(keys));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    Ok(response)
+}
