@@ -15,8 +15,8 @@ use super::request::Facts;
 use super::trail::Trail;
 use super::{authentication, return_to};
 use crate::foundation::body::Body;
-use crate::oidc::{LoginRequest, PendingLogin, Provider};
-use crate::sessions::Gone;
+use crate::oidc::{Carrier, LoginRequest, PendingLogin, Provider};
+use crate::sessions::{Gone, Return};
 
 /// What a login's cookie carries from the redirect to the callback.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,21 +71,31 @@ pub async fn begin(
     let begun = begun.await.map_err(|_| Failure::Internal("a call to the provider was cut off"))?;
     let (address, pending) = begun.map_err(Failure::SignIn)?;
     let state = pending.state().to_owned();
-    let previous = previous(worker, app, facts.headers).await?;
+    let returns = match pending.carrier() {
+        Carrier::Query => Return::ByLink,
+        Carrier::Form => Return::ByForm,
+    };
+    let previous = previous(worker, app, facts.headers, returns).await?;
     let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous };
     let logins = worker.gateway.sessions.logins();
-    let carried = logins.begin(&app.cookies, facts.headers, &state, &login).or_else(|_| {
+    let carried = logins.begin(&app.cookies, facts.headers, &state, &login, returns).or_else(|_| {
         // An address that no cookie can carry: better to arrive at the front page than not at all.
         login.return_to = app.front_page();
-        logins.begin(&app.cookies, facts.headers, &state, &login)
+        logins.begin(&app.cookies, facts.headers, &state, &login, returns)
     });
     trail.cookies.extend(carried.map_err(|_| Failure::Internal("a login does not fit into a cookie"))?);
     redirect(StatusCode::FOUND, address.as_str())
 }
 
-/// The session that the callback could not see: `SameSite=Strict` withholds its cookie there.
-async fn previous(worker: &Worker, app: &Protected, headers: &HeaderMap) -> Result<Option<Gone>, Failure> {
-    if !app.cookies.is_withheld_after_redirects() {
+/// The session that the callback could not see: `SameSite=Strict` withholds its cookie there, and `Lax` from
+/// another site's form.
+async fn previous(
+    worker: &Worker,
+    app: &Protected,
+    headers: &HeaderMap,
+    returns: Return,
+) -> Result<Option<Gone>, Failure> {
+    if returns == Return::ByLink && !app.cookies.is_withheld_after_redirects() {
         return Ok(None);
     }
     let person = authentication::person(worker, app, headers, &mut Vec::new()).await?;

@@ -19,6 +19,7 @@ pub mod authorization;
 pub mod endpoints;
 pub mod explanation;
 pub mod failure;
+pub mod form;
 pub mod forward_auth;
 pub mod forwarding;
 pub mod login;
@@ -33,6 +34,7 @@ pub mod return_to;
 pub mod routing;
 mod settings;
 pub mod statement;
+pub mod ticket;
 pub mod trail;
 pub mod visitor;
 

@@ -11,10 +11,10 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Settings;
 use super::error::OidcError;
 use super::message::Call;
 use super::metadata::Metadata;
+use super::{Carrier, ResponseMode, Settings};
 use crate::foundation::random;
 use crate::foundation::secret::Secret;
 
@@ -74,6 +74,8 @@ pub struct PendingLogin {
     pub(super) max_age: Option<u64>,
     /// Whether the response has to carry `iss`.
     pub(super) response_iss: bool,
+    /// How the response has to come.
+    pub(super) response_mode: ResponseMode,
 }
 
 impl PendingLogin {
@@ -85,6 +87,11 @@ impl PendingLogin {
     /// The name of the provider that the login was begun with.
     pub fn provider(&self) -> &str {
         &self.provider
+    }
+
+    /// What the response will be carried by.
+    pub const fn carrier(&self) -> Carrier {
+        self.response_mode.carrier()
     }
 }
 
@@ -116,11 +123,14 @@ pub(super) fn request(
         request = request.set_max_age(max_age);
     }
     let prompt = prompt(settings, login.prompt);
+    // Multiple Response Types section 2.1: the flow's own default is not named.
+    let mode = Some(settings.response_mode).filter(|mode| *mode != ResponseMode::Query);
     let optional = [
         ("prompt", prompt.as_deref()),
         ("acr_values", settings.acr_values.as_deref()),
         ("ui_locales", settings.ui_locales.as_deref()),
         ("audience", settings.audience.as_deref()),
+        ("response_mode", mode.map(ResponseMode::name)),
         ("login_hint", login.login_hint.as_deref()),
     ];
     for (name, value) in optional {
@@ -143,6 +153,7 @@ pub(super) fn request(
         redirect_uri: login.redirect_uri.into(),
         max_age: settings.max_age.map(|max_age| max_age.as_secs()),
         response_iss: metadata.response_iss,
+        response_mode: settings.response_mode,
     };
     Ok((url, pending))
 }
@@ -216,6 +227,7 @@ mod tests {
         settings.max_age = Some(Duration::from_secs(28_800));
         settings.ui_locales = Some("ru en".into());
         settings.audience = Some("https://api.example".into());
+        settings.response_mode = ResponseMode::FormPost;
         settings.params = vec![("kc_idp_hint".into(), "корп & ко".into()), ("login_hint".into(), "x".into())];
         let mut login = callback();
         login.login_hint = Some("anna".into());
@@ -226,12 +238,14 @@ mod tests {
             ("max_age", "28800"),
             ("ui_locales", "ru en"),
             ("audience", "https://api.example"),
+            ("response_mode", "form_post"),
             ("kc_idp_hint", "корп & ко"),
             ("login_hint", "anna"),
         ] {
             assert_eq!(sent[name], value);
         }
         assert_eq!(pending.max_age, Some(28_800));
+        assert_eq!(pending.carrier(), Carrier::Form);
     }
 
     #[test]

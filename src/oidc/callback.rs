@@ -14,6 +14,7 @@ use super::error::OidcError;
 use super::message::{Call, told};
 use super::provider::Provider;
 use super::refusal::Refusal;
+use super::response_mode::Carrier;
 use crate::foundation::secret::Secret;
 
 const MOST_BYTES: usize = 16 * 1024;
@@ -27,6 +28,7 @@ pub struct AuthorizationResponse {
     iss: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
+    carrier: Carrier,
 }
 
 /// A code that belongs to this browser's login and may be redeemed, once.
@@ -52,6 +54,15 @@ pub enum CallbackError {
     /// A token or a signed response, which was not asked for.
     #[error("it carries `{0}`, which was not asked for")]
     Unasked(&'static str),
+    /// A form that is none.
+    #[error("it was posted, and not as a form")]
+    NotAForm,
+    /// A form was posted to an address with a query: which of the two is the response can't be told.
+    #[error("it has a query and a form")]
+    QueryAndForm,
+    /// A form was asked for, and a query came.
+    #[error("it came in the address, though `form_post` was asked for")]
+    NotPosted,
     /// The login was begun with another provider.
     #[error("the login was begun with another provider")]
     OtherProvider,
@@ -84,9 +95,14 @@ impl CallbackError {
     /// A code for logs that stays the same between versions.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::TooLong | Self::Repeated(_) | Self::Unasked(_) | Self::CodeAndError | Self::Nothing => {
-                "callback_malformed"
-            }
+            Self::TooLong
+            | Self::Repeated(_)
+            | Self::Unasked(_)
+            | Self::NotAForm
+            | Self::QueryAndForm
+            | Self::NotPosted
+            | Self::CodeAndError
+            | Self::Nothing => "callback_malformed",
             Self::OtherProvider | Self::NoState | Self::OtherState => "callback_state",
             Self::NoIssuer | Self::OtherIssuer { .. } => "callback_issuer",
         }
@@ -94,17 +110,29 @@ impl CallbackError {
 }
 
 impl AuthorizationResponse {
-    /// Reads the parameters of a callback: its query, or the body of a form. Pure, for any text.
+    /// Reads the parameters of a callback from its query. Pure, for any text.
     ///
     /// # Errors
     /// When a parameter is given twice, one is there that was not asked for, or it is too long.
     pub fn parse(query: &str) -> Result<Self, CallbackError> {
+        Self::read(query, Carrier::Query)
+    }
+
+    /// Reads the parameters of a form that was posted (OAuth 2.0 Form Post Response Mode section 2).
+    ///
+    /// # Errors
+    /// As [`AuthorizationResponse::parse`].
+    pub fn parse_form(body: &str) -> Result<Self, CallbackError> {
+        Self::read(body, Carrier::Form)
+    }
+
+    fn read(query: &str, carrier: Carrier) -> Result<Self, CallbackError> {
         // SECURITY: a stranger chooses these bytes.
         if query.len() > MOST_BYTES {
             return Err(CallbackError::TooLong);
         }
         let mut seen: Vec<Cow<'_, str>> = Vec::new();
-        let mut response = Self::default();
+        let mut response = Self { carrier, ..Self::default() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             // RFC 6749 section 3.1: no parameter more than once, known or not.
             // SECURITY: two readers could take different ones for the true one (parameter pollution).
@@ -164,6 +192,13 @@ impl PendingLogin {
         // RFC 9700 section 4.4.2: the login remembers its provider.
         if self.provider != provider {
             return Err(CallbackError::OtherProvider.into());
+        }
+
+        // Form Post Response Mode section 2: what was to come in a form comes in a form. The other way round no
+        // more is shown to anybody than was agreed.
+        // SECURITY: a code in an address stands in histories and logs (response mode downgrade).
+        if self.carrier() == Carrier::Form && response.carrier == Carrier::Query {
+            return Err(CallbackError::NotPosted.into());
         }
 
         // RFC 6749 section 10.12, Core 3.1.2.7: state, on errors too

@@ -20,7 +20,7 @@ use super::algorithm::KeyKind;
 use super::authorization::PendingLogin;
 use super::callback::Redemption;
 use super::metadata::Metadata;
-use super::{Algorithm, Discovery, Endpoints, IdTokenHint, Logout, Settings, Userinfo};
+use super::{Algorithm, Discovery, Endpoints, IdTokenHint, Logout, ResponseMode, Settings, Userinfo};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
@@ -36,6 +36,7 @@ pub(super) fn settings(issuer: &str) -> Settings {
         client_auth: None,
         ca: Vec::new(),
         scopes: vec!["openid".into(), "email".into()],
+        response_mode: ResponseMode::Query,
         userinfo: Userinfo::Auto,
         id_token_algs: None,
         clock_skew: Duration::from_secs(60),
@@ -76,6 +77,7 @@ pub(super) fn pending(state: &str) -> PendingLogin {
         redirect_uri: "https://lms.example/_sso/callback".into(),
         max_age: None,
         response_iss: false,
+        response_mode: ResponseMode::Query,
     }
 }
 

@@ -21,6 +21,7 @@ mod metadata;
 mod provider;
 mod refusal;
 mod report;
+mod response_mode;
 mod token;
 mod transport;
 mod userinfo;
@@ -35,6 +36,7 @@ pub use jwt::JwtError;
 pub use message::Call;
 pub use provider::{Provider, SignIn};
 pub use refusal::Refusal;
+pub use response_mode::{Carrier, ResponseMode};
 
 use std::time::Duration;
 
@@ -64,6 +66,8 @@ pub struct Settings {
     pub ca: Vec<CertificateDer<'static>>,
     /// What is asked for; always with `openid`.
     pub scopes: Vec<String>,
+    /// How the authorization response comes back.
+    pub response_mode: ResponseMode,
     /// Whether the userinfo endpoint is asked.
     pub userinfo: Userinfo,
     /// The signature algorithms an ID token may have; left out, those that the provider announces.

@@ -40,6 +40,15 @@ pub struct Logins {
     spent: Mutex<Spent>,
 }
 
+/// How the browser comes back to a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// By a redirect, as a person who follows a link.
+    ByLink,
+    /// By a form that another site's page posts.
+    ByForm,
+}
+
 /// Why there is no login to go on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
@@ -68,8 +77,8 @@ impl Logins {
         Self { keys, clock, spent: Mutex::default() }
     }
 
-    /// `Set-Cookie` values that let the browser carry `login`, which belongs to `state`, and that delete its
-    /// oldest logins where it has too many.
+    /// `Set-Cookie` values that let the browser carry `login`, which belongs to `state`, until it comes back in
+    /// the way of `returns`, and that delete its oldest logins where it has too many.
     ///
     /// # Errors
     /// When `login` is too large for a cookie.
@@ -79,27 +88,28 @@ impl Logins {
         headers: &HeaderMap,
         state: &str,
         login: &T,
+        returns: Return,
     ) -> Result<Vec<HeaderValue>, LoginError> {
         let id = id(state);
         let now = self.clock.now().as_secs();
         let plain = [&now.to_be_bytes()[..], &encode(login).map_err(|_| LoginError::TooLarge)?].concat();
         let sealed = self.keys.seal(Purpose::LoginCookie, &context(names, &id), &plain);
         // The time before the dot only tells which is oldest; the one that counts is sealed.
-        let value = format!("{now}.{}", URL_SAFE_NO_PAD.encode(sealed));
+        let value = format!("{now}{}.{}", mark(returns), URL_SAFE_NO_PAD.encode(sealed));
         if value.len() > LONGEST {
             return Err(LoginError::TooLarge);
         }
         let mut others: Vec<_> = names
             .logins(headers)
-            .filter_map(|(id, value)| Some((issued(value), std::str::from_utf8(id).ok()?)))
-            .filter(|(_, other)| *other != id)
+            .filter_map(|(id, value)| Some((issued(value), std::str::from_utf8(id).ok()?, value)))
+            .filter(|(_, other, _)| *other != id)
             .collect();
         others.sort_unstable();
-        others.dedup_by_key(|(_, id)| *id);
+        others.dedup_by_key(|(_, id, _)| *id);
         let surplus = (others.len() + 1).saturating_sub(AT_A_TIME);
         let mut values: Vec<_> =
-            names.set(&names.login(&id), &value, LASTS, SameSite::Lax).into_iter().collect();
-        values.extend(others.iter().take(surplus).filter_map(|(_, id)| self.forget(names, id)));
+            names.set(&names.login(&id), &value, LASTS, same_site(names, &value)).into_iter().collect();
+        values.extend(others.iter().take(surplus).filter_map(|(_, id, value)| forget(names, id, value)));
         Ok(values)
     }
 
@@ -136,15 +146,8 @@ impl Logins {
     /// A `Set-Cookie` value that deletes the login of `state`, when the request brought its cookie.
     pub fn delete(&self, names: &CookieNames, headers: &HeaderMap, state: &str) -> Option<HeaderValue> {
         let id = id(state);
-        names
-            .logins(headers)
-            .any(|(name, _)| name == id.as_bytes())
-            .then(|| self.forget(names, &id))
-            .flatten()
-    }
-
-    fn forget(&self, names: &CookieNames, id: &str) -> Option<HeaderValue> {
-        names.delete(&names.login(id), SameSite::Lax)
+        let (_, value) = names.logins(headers).find(|(name, _)| *name == id.as_bytes())?;
+        forget(names, &id, value)
     }
 
     fn open<T: DeserializeOwned>(
@@ -195,6 +198,28 @@ fn id(state: &str) -> String {
     URL_SAFE_NO_PAD.encode([a, b, c, d, e, f, g, h, i])
 }
 
+/// What stands behind the time that a login cookie shows.
+const fn mark(returns: Return) -> &'static str {
+    match returns {
+        Return::ByLink => "",
+        Return::ByForm => FORM,
+    }
+}
+
+const FORM: &str = "f";
+
+/// The `SameSite` of a login cookie. Browsers withhold all but `None` from another site's form, and take that
+/// over TLS only: elsewhere the login is found one request later (`gateway::endpoints::callback`).
+fn same_site(names: &CookieNames, value: impl AsRef<[u8]>) -> SameSite {
+    let shown = value.as_ref().split(|byte| *byte == b'.').next().unwrap_or_default();
+    if shown.ends_with(FORM.as_bytes()) && names.is_secure() { SameSite::None } else { SameSite::Lax }
+}
+
+/// Deletes a login's cookie with the attributes that it was set with.
+fn forget(names: &CookieNames, id: &str, value: &[u8]) -> Option<HeaderValue> {
+    names.delete(&names.login(id), same_site(names, value))
+}
+
 /// What a login is sealed for: its origin and its name, so that it opens under no other.
 fn context(names: &CookieNames, id: &str) -> Vec<u8> {
     [names.origin().as_bytes(), b"\0", id.as_bytes()].concat()
@@ -203,6 +228,7 @@ fn context(names: &CookieNames, id: &str) -> Vec<u8> {
 /// The time that a login cookie shows; one that shows none is the oldest.
 fn issued(value: &[u8]) -> u64 {
     let digits = value.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let digits = digits.strip_suffix(FORM.as_bytes()).unwrap_or(digits);
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 

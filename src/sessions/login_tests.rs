@@ -26,9 +26,14 @@ fn names(origin: &str) -> CookieNames {
 impl World {
     /// Begins a login in a browser that has `jar`, and puts what is set into it.
     fn begin(&self, jar: &mut Vec<String>, state: &str) {
-        for value in self.logins.begin(&self.names, &sent(jar), state, &("/course", state)).unwrap() {
+        self.begin_for(jar, state, Return::ByLink, "; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=");
+    }
+
+    fn begin_for(&self, jar: &mut Vec<String>, state: &str, returns: Return, attributes: &str) {
+        let login = ("/course", state);
+        for value in self.logins.begin(&self.names, &sent(jar), state, &login, returns).unwrap() {
             let value = value.to_str().unwrap();
-            assert!(value.contains("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age="), "{value}");
+            assert!(value.contains(attributes), "{value}");
             let pair = value.split(';').next().unwrap();
             let name = pair.split('=').next().unwrap();
             jar.retain(|held| held.split('=').next() != Some(name));
@@ -93,10 +98,30 @@ fn a_browser_holds_the_five_newest_logins() {
 }
 
 #[test]
+fn a_login_that_comes_back_by_a_form_has_a_cookie_that_other_sites_forms_bring_where_browsers_take_it() {
+    let attributes = "; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=";
+    let (mut world, mut jar) = (world(), Vec::new());
+    for state in ["1", "2", "3", "4", "5", "6"] {
+        world.begin_for(&mut jar, state, Return::ByForm, attributes);
+        world.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(jar.len(), AT_A_TIME, "the oldest was deleted as it was set");
+    assert!(world.take(&jar, "6").is_ok());
+    let deleted = world.logins.delete(&world.names, &sent(&jar), "6").unwrap();
+    assert!(deleted.to_str().unwrap().contains("SameSite=None; Secure"));
+    let more: Vec<String> = jar.iter().map(|pair| pair.replacen("f.", ".", 1)).collect();
+    let deleted = world.logins.delete(&world.names, &sent(&more), "6").unwrap();
+    assert!(deleted.to_str().unwrap().contains("SameSite=Lax; Secure"));
+
+    world.names = names("http://localhost:8080");
+    world.begin_for(&mut Vec::new(), "1", Return::ByForm, "; HttpOnly; SameSite=Lax; Path=/; Max-Age=");
+}
+
+#[test]
 fn what_does_not_fit_into_a_cookie_is_refused() {
     let world = world();
     let noise: String = (0..100).map(|_| crate::foundation::random::token()).collect();
-    let refused = world.logins.begin(&world.names, &HeaderMap::new(), "state", &noise);
+    let refused = world.logins.begin(&world.names, &HeaderMap::new(), "state", &noise, Return::ByLink);
     assert_eq!(refused.unwrap_err(), LoginError::TooLarge);
 }
 

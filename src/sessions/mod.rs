@@ -37,7 +37,7 @@ pub use cookie::{CookieNames, Malformed, Presented, is_cookie_name};
 pub use data::SessionData;
 pub use error::SessionsError;
 pub use live::Live;
-pub use login::{LoginError, Logins};
+pub use login::{LoginError, Logins, Return};
 pub use store::{Gone, StoreError};
 
 use registry::{Known, Registry};

@@ -29,6 +29,9 @@ mod without_a_session;
 /// Sign-in through the real provider, in both its shapes.
 mod signing_in;
 
+/// Every way in which the answer of a sign-in can come back.
+mod response_modes;
+
 /// What a failed sign-in gets.
 mod failed_sign_in;
 

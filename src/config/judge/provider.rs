@@ -12,7 +12,7 @@ use crate::config::problem::{Fault, Finding};
 use crate::config::raw::Provider;
 use crate::config::source::shown;
 use crate::foundation::secret::Secret;
-use crate::oidc::{ClientAuth, Discovery, Endpoints, Settings, Userinfo};
+use crate::oidc::{ClientAuth, Discovery, Endpoints, ResponseMode, Settings, Userinfo};
 
 impl Judge<'_> {
     /// `[providers]`.
@@ -47,6 +47,9 @@ impl Judge<'_> {
         let client_auth = self.client_auth(at, raw);
         let ca = self.trusted_certificates(&at.key("ca"), raw.ca.as_deref());
         let scopes = self.scopes(&at.key("scopes"), raw.scopes.as_deref());
+        let modes = ResponseMode::ALL.map(|mode| (mode.name(), mode));
+        let mode = raw.response_mode.as_deref();
+        let response_mode = self.choice(&at.key("response_mode"), mode, ResponseMode::Query, &modes);
         let choices = [("auto", Userinfo::Auto), ("always", Userinfo::Always), ("never", Userinfo::Never)];
         let userinfo = self.choice(&at.key("userinfo"), raw.userinfo.as_deref(), Userinfo::Auto, &choices);
         let algorithms = self.algorithms(&at.key("id_token_algs"), raw.id_token_algs.as_deref());
@@ -72,6 +75,7 @@ impl Judge<'_> {
             client_auth: client_auth?,
             ca: ca?,
             scopes: scopes?,
+            response_mode: response_mode?,
             userinfo: userinfo?,
             id_token_algs: algorithms?,
             clock_skew: clock_skew?,
@@ -89,9 +93,8 @@ impl Judge<'_> {
     /// Values that belong to versions to come.
     fn later_values(&mut self, at: &KeyPath, raw: &Provider) {
         type Later = (&'static str, &'static str);
-        let keys: [(&str, Option<&str>, &str, &[Later]); 3] = [
+        let keys: [(&str, Option<&str>, &str, &[Later]); 2] = [
             ("protocol", raw.protocol.as_deref(), "oidc", &[("oauth2", "OAuth 2.0 without OpenID Connect")]),
-            ("response_mode", raw.response_mode.as_deref(), "query", &[("form_post", "form_post")]),
             (
                 "request",
                 raw.request.as_deref(),

@@ -161,7 +161,7 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
     ("protocol = \"saml\"", "", "", "providers.trusted.protocol", "expected: \"oidc\""),
     ("subject = \"id\"", "", "", "providers.trusted.subject", "is not supported yet"),
     ("request = \"par+jar\"", "", "", "providers.trusted.request", "is not supported yet"),
-    ("response_mode = \"form_post\"", "", "", "providers.trusted.response_mode", "is not supported yet"),
+    ("response_mode = \"fragment\"", "", "", "providers.trusted.response_mode", "\"form_post\""),
     ("client_auth = \"private_key_jwt\"", "", "", "providers.trusted.client_auth", "is not supported yet"),
     ("client_auth = \"none\"", "", "", "providers.trusted.client_auth", "contradicts client_secret"),
     ("private_key = { file = \"x\" }", "", "", "providers.trusted.private_key", "is not supported yet"),

@@ -1,23 +1,29 @@
-//! `GET E/callback`: takes the authorization response and makes a session of it.
+//! `GET` and `POST E/callback`: takes the authorization response and makes a session of it.
+//!
+//! A form comes from the provider's own page, and some browsers bring no cookie with it: over plain http none
+//! does, as `SameSite=None` needs TLS. Such a form is sealed and sent once more, by a redirect to ourselves
+//! that the browser follows with the login's cookie. A script on a page of ours would do it too; we have none.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{COOKIE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
 
 use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
 use crate::gateway::Worker;
 use crate::gateway::answer::{redirect, refresh};
-use crate::gateway::apps::Protected;
-use crate::gateway::authentication;
+use crate::gateway::apps::{Endpoint, Protected};
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{Login, again};
+use crate::gateway::negotiation::Sender;
 use crate::gateway::pages::SignInCause;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
-use crate::oidc::{AuthorizationResponse, Provider, SignIn};
+use crate::gateway::{authentication, form, query, ticket};
+use crate::oidc::{AuthorizationResponse, CallbackError, Provider, SignIn};
 use crate::sessions::{Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
@@ -30,17 +36,21 @@ use crate::telemetry::log::AUDIT;
 pub async fn answer(
     worker: &Worker,
     app: &Protected,
-    facts: &Facts<'_>,
+    request: Request<Incoming>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    if *facts.method != Method::GET {
-        return Err(Failure::Method { allowed: "GET" });
-    }
+    let (parts, body) = request.into_parts();
+    let facts = Facts::of(&parts.method, &parts.uri, &parts.headers)?;
+    let came = match *facts.method {
+        Method::GET => from_query(worker, app, &facts)?,
+        Method::POST => from_form(&facts, body).await?,
+        _ => return Err(Failure::Method { allowed: "GET, POST" }),
+    };
     let mut unused = Vec::new();
-    let ended = end_login(worker, app, facts, trail, &mut unused).await;
+    let ended = end_login(worker, app, &facts, came, trail, &mut unused).await;
     let label = match &ended {
         Ok(Ended::SignedIn(_)) => Some("ok"),
-        Ok(Ended::Before(_)) => None,
+        Ok(Ended::Elsewhere(_)) => None,
         Err(failure) => Some(failure.code()),
     };
     if let Some(label) = label {
@@ -49,16 +59,64 @@ pub async fn answer(
     if !matches!(ended, Ok(Ended::SignedIn(_))) {
         trail.cookies.append(&mut unused);
     }
-    let (Ended::SignedIn(answer) | Ended::Before(answer)) = ended?;
+    let (Ended::SignedIn(answer) | Ended::Elsewhere(answer)) = ended?;
     Ok(answer)
+}
+
+/// A response, and the form that it came in.
+struct Came {
+    response: AuthorizationResponse,
+    form: Option<String>,
+}
+
+/// What a sealed form is for.
+const POSTED: &str = "posted response";
+
+/// The parameter that brings it back.
+const POSTED_PARAM: &str = "posted";
+
+fn from_query(worker: &Worker, app: &Protected, facts: &Facts<'_>) -> Result<Came, Failure> {
+    let sealed = query::value(facts.query, POSTED_PARAM);
+    let posted = sealed.and_then(|sealed| ticket::open(worker, app, POSTED, &sealed));
+    let response = match posted {
+        // SECURITY: only a form that was posted here is sealed so, and it still needs this browser's login.
+        Some(form) => AuthorizationResponse::parse_form(&form),
+        None => AuthorizationResponse::parse(facts.query.unwrap_or_default()),
+    };
+    Ok(Came { response: response.map_err(refused)?, form: None })
+}
+
+async fn from_form(facts: &Facts<'_>, body: Incoming) -> Result<Came, Failure> {
+    // SECURITY: one place for parameters, or two readers could take different ones (parameter pollution).
+    if facts.query.is_some_and(|query| !query.is_empty()) {
+        return Err(refused(CallbackError::QueryAndForm));
+    }
+    if !is_form(facts.headers) {
+        return Err(refused(CallbackError::NotAForm));
+    }
+    let form = form::read(body).await?;
+    let response = AuthorizationResponse::parse_form(&form).map_err(refused)?;
+    Ok(Came { response, form: Some(form) })
+}
+
+/// Form Post Response Mode section 2: `application/x-www-form-urlencoded`.
+fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let only = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
+    let essence = only.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn refused(error: CallbackError) -> Failure {
+    Failure::SignIn(error.into())
 }
 
 /// How a callback ends that does not fail.
 enum Ended {
     /// With a new session.
     SignedIn(Response<Body>),
-    /// It was over before, and the browser has a session.
-    Before(Response<Body>),
+    /// Not here: it was over before and the browser has a session, or the browser is to come again.
+    Elsewhere(Response<Body>),
 }
 
 /// `unused` gets what the session that the browser had would set: not when a new one takes its place, as each
@@ -67,19 +125,26 @@ async fn end_login(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
+    Came { response, form }: Came,
     trail: &mut Trail,
     unused: &mut Vec<HeaderValue>,
 ) -> Result<Ended, Failure> {
     let gateway = &worker.gateway;
-    let parsed = AuthorizationResponse::parse(facts.query.unwrap_or_default());
-    let response = parsed.map_err(|error| Failure::SignIn(error.into()))?;
+    // A form's redirect must not be followed with the form.
+    let onwards = if form.is_some() { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
     let state = response.state().ok_or(Failure::Login(SignInCause::BadResponse))?.to_owned();
     let before = authentication::person(worker, app, facts.headers, unused).await?;
     let login: Login = match gateway.sessions.logins().take(&app.cookies, facts.headers, &state) {
         Ok(login) => login,
         // The back button, or a tab that was left at the provider while another signed in: nothing is wrong.
         Err(_) if before.is_some() => {
-            return redirect(StatusCode::FOUND, &app.address(&app.front_page())).map(Ended::Before);
+            return redirect(onwards, &app.address(&app.front_page())).map(Ended::Elsewhere);
+        }
+        Err(LoginError::Missing) if let Some(form) = form.filter(|_| is_from_elsewhere(app, facts)) => {
+            let sealed = ticket::seal(worker, app, POSTED, &form);
+            let here = app.address(&app.path_of(Endpoint::Callback));
+            let again = format!("{here}?{POSTED_PARAM}={sealed}");
+            return redirect(StatusCode::SEE_OTHER, &again).map(Ended::Elsewhere);
         }
         Err(error) => return Err(Failure::Login(cause(error, facts))),
     };
@@ -100,12 +165,14 @@ async fn end_login(
         .cookies
         .extend(begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?);
     let there = app.address(&login.return_to);
-    let answer = if app.cookies.is_withheld_after_redirects() {
-        refresh(&there)
-    } else {
-        redirect(StatusCode::FOUND, &there)
-    };
+    let answer =
+        if app.cookies.is_withheld_after_redirects() { refresh(&there) } else { redirect(onwards, &there) };
     answer.map(Ended::SignedIn)
+}
+
+/// Whether browsers may have withheld cookies from this form.
+fn is_from_elsewhere(app: &Protected, facts: &Facts<'_>) -> bool {
+    Sender::of(facts.headers, &app.settings.origin) == Sender::Stranger
 }
 
 /// Makes the session, with a new identifier; the one that the browser had before ends with it.

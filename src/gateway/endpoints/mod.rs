@@ -32,7 +32,7 @@ pub async fn answer(
     let facts = Facts::of(request.method(), request.uri(), request.headers())?;
     match endpoint {
         Endpoint::SignIn => sign_in::answer(worker, app, &facts, trail).await,
-        Endpoint::Callback => callback::answer(worker, app, &facts, trail).await,
+        Endpoint::Callback => callback::answer(worker, app, request, trail).await,
         Endpoint::SignOut => sign_out::sign_out(worker, app, request, trail).await,
         Endpoint::SignedOut => sign_out::signed_out(worker, app, &facts),
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,

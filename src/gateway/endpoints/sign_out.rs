@@ -4,18 +4,13 @@
 //! sealed by us, with the address that the person goes on to; without it a page is shown, which signs nobody in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
 use crate::foundation::body::Body;
 use crate::foundation::origin::Scheme;
-use crate::foundation::sealing::Purpose;
 use crate::gateway::Worker;
 use crate::gateway::answer::{own, redirect};
 use crate::gateway::apps::{Endpoint, Protected};
@@ -24,15 +19,11 @@ use crate::gateway::failure::Failure;
 use crate::gateway::negotiation::{Sender, is_speculative};
 use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
 use crate::gateway::request::Facts;
+use crate::gateway::ticket::{open, seal};
 use crate::gateway::trail::Trail;
-use crate::gateway::{query, return_to};
+use crate::gateway::{form, query, return_to};
 use crate::oidc::{self, EndSession, EndSessionRequest};
 use crate::telemetry::log::AUDIT;
-
-const LARGEST_FORM: usize = 16 * 1024;
-
-/// How long a form may take to arrive.
-const SLOWEST_FORM: Duration = Duration::from_secs(10);
 
 /// Ends the session, unless another site asked and the person has not agreed yet.
 ///
@@ -57,7 +48,7 @@ pub async fn sign_out(
     let asks = Sender::of(&parts.headers, &app.settings.origin).must_be_asked_about();
     // What a stranger wrote into a form counts only with the ticket of a session that is here.
     let reads = parts.method == Method::POST && (!asks || person.is_some());
-    let form = if reads { read_form(body).await? } else { String::new() };
+    let form = if reads { form::read(body).await? } else { String::new() };
     let field = |name| query::value(Some(&form), name).or_else(|| query::value(parts.uri.query(), name));
     let wanted = field("return_to").or_else(|| field("return"));
     let back = wanted.and_then(|wanted| return_to::on_origin(app, &wanted));
@@ -200,24 +191,4 @@ fn agreement(person: &Person) -> String {
 
 fn is_agreed(worker: &Worker, app: &Protected, person: &Person, ticket: &str) -> bool {
     open(worker, app, &agreement(person), ticket).is_some()
-}
-
-fn seal(worker: &Worker, app: &Protected, purpose: &str, text: &str) -> String {
-    let context = format!("{}\0{purpose}", app.origin);
-    let sealed = worker.gateway.sessions.keys().seal(Purpose::Ticket, context.as_bytes(), text.as_bytes());
-    URL_SAFE_NO_PAD.encode(sealed)
-}
-
-fn open(worker: &Worker, app: &Protected, purpose: &str, sealed: &str) -> Option<String> {
-    let context = format!("{}\0{purpose}", app.origin);
-    let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-    let text = worker.gateway.sessions.keys().open(Purpose::Ticket, context.as_bytes(), &sealed)?;
-    String::from_utf8(text).ok()
-}
-
-async fn read_form(body: Incoming) -> Result<String, Failure> {
-    let read = tokio::time::timeout(SLOWEST_FORM, Limited::new(body, LARGEST_FORM).collect()).await;
-    let read = read.map_err(|_| Failure::BadRequest("the form did not arrive in time"))?;
-    let bytes = read.map_err(|_| Failure::BadRequest("the form is too large or broke off"))?.to_bytes();
-    String::from_utf8(bytes.into()).map_err(|_| Failure::BadRequest("the form is not urlencoded"))
 }

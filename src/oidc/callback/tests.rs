@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::oidc::Fault;
-use crate::oidc::fixture;
+use crate::oidc::{Fault, ResponseMode, fixture};
 
 const ISSUER: &str = "https://id.example/r";
 /// Code and fault of what is refused.
@@ -57,6 +56,21 @@ fn a_response_is_taken_or_refused_by_the_specification() {
     ] {
         let found = check(&format!("error={error}&state=the-state"), false).unwrap_err();
         assert_eq!(found.fault(), fault, "{error}");
+    }
+}
+
+#[test]
+fn what_was_to_be_posted_is_not_taken_from_an_address() {
+    for (mode, query, form) in [
+        (ResponseMode::Query, None, None),
+        (ResponseMode::FormPost, Some(CallbackError::NotPosted.into()), None),
+    ] {
+        let pending = || PendingLogin { response_mode: mode, ..fixture::pending("s") };
+        let text = "code=c&state=s";
+        let response = AuthorizationResponse::parse(text).unwrap();
+        assert_eq!(pending().check_for("trusted", ISSUER, response).err(), query, "{mode:?}");
+        let response = AuthorizationResponse::parse_form(text).unwrap();
+        assert_eq!(pending().check_for("trusted", ISSUER, response).err(), form, "{mode:?}");
     }
 }
 

@@ -106,6 +106,11 @@ impl CookieNames {
         &self.session
     }
 
+    /// Whether cookies of this origin go over TLS only.
+    pub(super) const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// Whether a redirect that began on another site, as the one from a provider does, would come without the
     /// session cookie.
     pub fn is_withheld_after_redirects(&self) -> bool {

@@ -279,6 +279,9 @@ impl State {
         };
         self.codes.lock().unwrap().insert(code, grant);
         (behaviour.response)(&mut response);
+        if request.param("response_mode").is_some_and(|mode| mode.starts_with("form_post")) {
+            return Answer::of(200, "text/html; charset=utf-8", posting(&redirect_uri, &response));
+        }
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(response).finish();
         Answer::redirect(302, &format!("{redirect_uri}?{query}"))
     }
@@ -321,6 +324,18 @@ impl State {
         (behaviour.tokens)(&mut tokens);
         Answer::json(&tokens)
     }
+}
+
+/// A page that posts these fields by itself.
+fn posting(action: &str, fields: &[(String, String)]) -> String {
+    let inputs: String = fields
+        .iter()
+        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"))
+        .collect();
+    format!(
+        "<!doctype html><body onload=\"document.forms[0].submit()\">\
+         <form method=\"post\" action=\"{action}\">{inputs}</form>"
+    )
 }
 
 impl World {
