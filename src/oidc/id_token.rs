@@ -11,13 +11,10 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::jwks::Keys;
-use super::jwt::{self, JwtError, Policy};
+use super::jwt::{self, JwtError, OtherAudiences, Policy};
 use super::{Algorithm, Settings};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
-
-/// More than a minute is no skew but a wrong clock.
-const MOST_SKEW: Duration = Duration::from_secs(60);
 
 /// What the ID token of one login is held against.
 #[derive(Clone, Copy, Debug)]
@@ -141,13 +138,14 @@ pub(super) fn check(
     now: Timestamp,
 ) -> Result<IdToken, IdTokenError> {
     let settings = expected.settings;
-    let leeway = settings.clock_skew.min(MOST_SKEW);
+    let leeway = settings.clock_skew.min(jwt::MOST_SKEW);
     // Core 3.1.3.7 (1), decryption: we register no key for it; an encrypted token is refused as such.
     // Core 3.1.3.7 (2) to (10)
     let policy = Policy {
         issuer: &settings.issuer,
         audience: &settings.client_id,
         trusted_audience: settings.audience.as_deref(),
+        other_audiences: OtherAudiences::Refused,
         authorized_party: Some(&settings.client_id),
         algs: expected.algs,
         typ: &["jwt"],

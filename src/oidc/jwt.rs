@@ -16,6 +16,18 @@ use super::jwks::Keys;
 use super::message::told;
 use crate::foundation::clock::Timestamp;
 
+/// More than a minute is no skew but a wrong clock.
+pub(super) const MOST_SKEW: Duration = Duration::from_secs(60);
+
+/// Whether `aud` may name others besides us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OtherAudiences {
+    /// It may not, but for the one that is trusted: the token is for us alone.
+    Refused,
+    /// It may: the token is used at several places.
+    Allowed,
+}
+
 /// What a token must be to be believed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy<'a> {
@@ -25,6 +37,8 @@ pub(super) struct Policy<'a> {
     pub(super) audience: &'a str,
     /// May be in `aud` besides.
     pub(super) trusted_audience: Option<&'a str>,
+    /// Whether `aud` may name anybody else.
+    pub(super) other_audiences: OtherAudiences,
     /// Must be `azp` where there is one, and where `aud` names several. `None`: `azp` is not looked at.
     pub(super) authorized_party: Option<&'a str>,
     /// The signature algorithms allowed.
@@ -244,7 +258,11 @@ fn check_audience(claims: &Map<String, Value>, policy: &Policy<'_>) -> Result<()
         return Err(JwtError::Audience { found, expected: policy.audience.to_owned() });
     }
     // SECURITY: who shares a token's audience with us can send us that token.
-    let trusted = |audience: &str| audience == policy.audience || Some(audience) == policy.trusted_audience;
+    let trusted = |audience: &str| {
+        policy.other_audiences == OtherAudiences::Allowed
+            || audience == policy.audience
+            || Some(audience) == policy.trusted_audience
+    };
     if let Some(stranger) = audiences.iter().find(|audience| !trusted(audience)) {
         return Err(JwtError::UntrustedAudience(told(stranger)));
     }

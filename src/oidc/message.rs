@@ -26,6 +26,8 @@ pub enum Call {
     Token,
     /// The userinfo endpoint.
     Userinfo,
+    /// The introspection endpoint.
+    Introspection,
 }
 
 impl fmt::Display for Call {
@@ -36,6 +38,7 @@ impl fmt::Display for Call {
             Self::Keys => "key set",
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo endpoint",
+            Self::Introspection => "introspection endpoint",
         })
     }
 }

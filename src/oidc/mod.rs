@@ -3,8 +3,10 @@
 //! One file a message. Each message builds a request and reads a response as plain values; only
 //! `transport` opens sockets, and no file here asks for the time but through an argument.
 
+mod access_token;
 mod algorithm;
 mod authorization;
+mod believed;
 mod cached;
 mod callback;
 mod client_auth;
@@ -14,6 +16,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod id_token;
+mod introspection;
 mod jwks;
 mod jwt;
 mod message;
@@ -26,7 +29,9 @@ mod token;
 mod transport;
 mod userinfo;
 
+pub use access_token::{AccessToken, TokenRefused, named_issuer};
 pub use authorization::{LoginRequest, PendingLogin, RESERVED_PARAMS};
+pub use believed::Disbelief;
 pub use cached::Readiness;
 pub use callback::{AuthorizationResponse, CallbackError, Redemption};
 pub use end_session::{EndSession, EndSessionRequest};

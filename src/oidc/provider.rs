@@ -10,7 +10,9 @@ use openidconnect::HttpResponse;
 use tracing::debug;
 use url::Url;
 
+use super::access_token::{self, AccessToken, Looks, TokenRefused};
 use super::authorization::{self, LoginRequest, PendingLogin, RESERVED_PARAMS};
+use super::believed::{Believed, Disbelief};
 use super::cached::{self, Cached, Fetched, Readiness, Why};
 use super::callback::{CallbackError, Redemption};
 use super::client_auth::{self, Form};
@@ -23,7 +25,7 @@ use super::metadata::Metadata;
 use super::report::Told;
 use super::token::{self, Grant};
 use super::transport::Transport;
-use super::{ClientAuth, Discovery, Settings, discovery, report, userinfo};
+use super::{ClientAuth, Discovery, Settings, discovery, introspection, report, userinfo};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::{Origin, Scheme};
 use crate::identity::claims::{Claims, Tokens};
@@ -39,6 +41,7 @@ pub struct Provider {
     transport: Transport,
     metadata: Cached<Metadata>,
     keys: Cached<Keys>,
+    believed: Believed,
     told: ToldOf,
 }
 
@@ -97,7 +100,15 @@ impl Provider {
         };
         let transport = Transport::new(&settings)?;
         let keys = Cached::empty(clock.now());
-        Ok(Arc::new(Self { settings, clock, transport, metadata, keys, told: ToldOf::default() }))
+        Ok(Arc::new(Self {
+            settings,
+            clock,
+            transport,
+            metadata,
+            keys,
+            believed: Believed::new(),
+            told: ToldOf::default(),
+        }))
     }
 
     /// The administrator's name for it.
@@ -170,6 +181,25 @@ impl Provider {
         Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time })
     }
 
+    /// Whether an access token that a client presents is good: by the provider's keys where it is a JWT access
+    /// token, by asking the provider otherwise. What is found out is kept for a short time.
+    ///
+    /// # Errors
+    /// When it is not good, or that can't be told now.
+    pub async fn believe(&self, token: &str) -> Result<Arc<AccessToken>, Disbelief> {
+        let looks = access_token::looks(token)?;
+        let find_out = async || match looks {
+            Looks::Jwt => self.verify_access_token(token).await,
+            Looks::Opaque => self.introspect(token).await,
+        };
+        self.believed.ask(token, &self.clock, find_out).await
+    }
+
+    /// Whether an access token of this issuer would be this provider's.
+    pub fn issues(&self, issuer: &str) -> bool {
+        self.settings.issuer == issuer
+    }
+
     /// How to send the browser to the provider's own sign-out; `None` where the provider has none or is not
     /// known yet.
     pub fn end_session(&self, session: EndSession<'_>) -> Option<EndSessionRequest> {
@@ -228,6 +258,31 @@ impl Provider {
             return Err(error.into());
         }
         Ok(check(&newer)?)
+    }
+
+    async fn verify_access_token(
+        &self,
+        token: &str,
+    ) -> Result<Result<Arc<AccessToken>, TokenRefused>, OidcError> {
+        let metadata = self.known_metadata().await?;
+        let keys = self.known_keys(&metadata).await?;
+        let algs = &metadata.id_token_algs;
+        let check = |keys: &Keys| access_token::check(token, keys, &self.settings, algs, self.clock.now());
+        let mut checked = check(&keys);
+        if checked.as_ref().is_err_and(TokenRefused::may_be_rotation) {
+            let newer = self.fetch_keys(&metadata, Why::Unfit(&keys)).await?;
+            checked = check(&newer);
+        }
+        Ok(checked.map(Arc::new))
+    }
+
+    async fn introspect(&self, token: &str) -> Result<Result<Arc<AccessToken>, TokenRefused>, OidcError> {
+        let metadata = self.known_metadata().await?;
+        let Some(endpoint) = &metadata.introspection else { return Ok(Err(TokenRefused::Opaque)) };
+        let form = introspection::form(token);
+        let answer = self.post(Call::Introspection, metadata.client_auth, endpoint, form).await?;
+        let answer = introspection::response(&answer)?;
+        Ok(access_token::introspected(answer, &self.settings, self.clock.now()).map(Arc::new))
     }
 
     async fn known_metadata(&self) -> Result<Arc<Metadata>, OidcError> {

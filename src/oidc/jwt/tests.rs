@@ -16,6 +16,7 @@ type Change = (&'static str, Value);
 const POLICY: Policy<'static> = Policy {
     issuer: ISSUER,
     audience: "lms",
+    other_audiences: OtherAudiences::Refused,
     trusted_audience: Some("api"),
     authorized_party: Some("lms"),
     algs: &Algorithm::ALL,
