@@ -45,11 +45,12 @@ impl Explain {
             Ok(claims) => claims,
             Err(problem) => return complain(problem, Exit::Wrong),
         };
-        let apps = match assemble::apps_alone(settings, &Clock::system()) {
+        let clock = Clock::system();
+        let apps = match assemble::apps_alone(settings, &clock) {
             Ok(apps) => apps,
             Err(error) => return cannot_start(&error),
         };
-        let told = explain(&apps, &Routes::new(&apps), &self.url, &self.method, claims.as_ref());
+        let told = explain(&apps, &Routes::new(&apps), &self.url, &self.method, claims.as_ref(), clock.now());
         if !self.json {
             return answer(text(&told));
         }

@@ -224,6 +224,8 @@ pub(super) struct Rule {
     pub(super) methods: Option<Vec<String>>,
     pub(super) access: Option<String>,
     pub(super) allow: Option<String>,
+    pub(super) acr: Option<String>,
+    pub(super) max_age: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

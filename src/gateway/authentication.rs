@@ -19,7 +19,7 @@ use super::profile::Profile;
 use super::request::Survey;
 use super::visitor::Visitor;
 use crate::foundation::clock::Timestamp;
-use crate::identity::claims::text;
+use crate::identity::claims::{Claims, text};
 use crate::sessions::{Live, Presented};
 
 /// A signed-in person, as one app meets them. Cloned for each request, and so counted on the worker alone.
@@ -46,12 +46,14 @@ impl Deref for Person {
 impl Person {
     /// How a person is called, for our own pages.
     pub fn display_name(&self) -> Option<String> {
-        let claims = &self.live.data().claims;
-        ["name", "preferred_username", "email"]
-            .iter()
-            .find_map(|claim| text(claims.get(claim)?).ok())
-            .map(Cow::into_owned)
+        name_in(&self.live.data().claims)
     }
+}
+
+/// How somebody is called by these claims.
+pub fn name_in(claims: &Claims) -> Option<String> {
+    let names = ["name", "preferred_username", "email"];
+    names.iter().find_map(|claim| text(claims.get(claim)?).ok()).map(Cow::into_owned)
 }
 
 /// Who sent a request that came by this connection, mostly known from the one before. Otherwise as [`person`].
@@ -137,7 +139,8 @@ async fn open(
         return Ok(None);
     };
     let data = live.data();
-    let profile = Profile::new(&app.settings, data.subject.as_str().into(), &data.claims, &data.tokens);
+    let subject = data.subject.as_str().into();
+    let profile = Profile::new(&app.settings, subject, &data.claims, &data.tokens, data.auth_time);
     for omitted in &profile.omitted {
         let (header, reason) = (&omitted.header, &omitted.reason);
         tracing::warn!(app = %app.settings.name, %header, %reason, "an identity header, or a part of it, is left out");

@@ -1,4 +1,4 @@
-//! Step 4: whether a request may enter. Pure: no `await`, no clock, no socket.
+//! Step 4: whether a request may enter. Pure: no `await`, no clock of its own, no socket.
 //!
 //! [`Admission`] is the permission itself: only [`decide`] makes one, forwarding and forward-auth spend it by
 //! value, and nothing else lets a request through. What cannot be decided is a no.
@@ -6,7 +6,8 @@
 use std::rc::Rc;
 
 use super::profile::Profile;
-use crate::identity::access::{Access, AccessRules, Fit, Verdict};
+use crate::foundation::clock::Timestamp;
+use crate::identity::access::{Access, AccessRules, Fit, Shortfall, Verdict};
 use crate::identity::mapping::Missing;
 
 /// The permission to enter, with what the app is told of the person.
@@ -36,6 +37,8 @@ pub enum Decision {
     Admit(Admission),
     /// Somebody must sign in first.
     SignIn,
+    /// The person must sign in again, more strongly or just to be sure.
+    StepUp(Shortfall),
     /// The person may not enter.
     Deny(Denial),
 }
@@ -51,8 +54,14 @@ pub enum Denial {
     Missing(Vec<Missing>),
 }
 
-/// Decides about a request by the rule that fits it and the person who is there.
-pub fn decide(rules: &AccessRules, fit: Fit, person: Option<&Rc<Profile>>) -> Decision {
+/// Decides about a request by the rule that fits it and the person who is there. `now` is asked where the rule
+/// has a `max_age`.
+pub fn decide(
+    rules: &AccessRules,
+    fit: Fit,
+    person: Option<&Rc<Profile>>,
+    now: impl FnOnce() -> Timestamp,
+) -> Decision {
     let admit = |profile: Option<&Rc<Profile>>| Decision::Admit(Admission { fit, profile: profile.cloned() });
     if rules.access(fit) == Access::Public {
         return admit(person);
@@ -63,7 +72,10 @@ pub fn decide(rules: &AccessRules, fit: Fit, person: Option<&Rc<Profile>>) -> De
     match profile.verdict(fit) {
         Verdict::Refused => Decision::Deny(Denial::Rule),
         Verdict::Failed(reason) => Decision::Deny(Denial::RuleFailed(reason.clone())),
-        Verdict::Allowed if profile.missing.is_empty() => admit(Some(profile)),
-        Verdict::Allowed => Decision::Deny(Denial::Missing(profile.missing.clone())),
+        _ if !profile.missing.is_empty() => Decision::Deny(Denial::Missing(profile.missing.clone())),
+        Verdict::Weak(shortfall) => Decision::StepUp(*shortfall),
+        // SECURITY: at that very moment it is over.
+        Verdict::AllowedUntil(until) if now() >= *until => Decision::StepUp(Shortfall::Age),
+        Verdict::AllowedUntil(_) | Verdict::Allowed => admit(Some(profile)),
     }
 }

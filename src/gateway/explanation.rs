@@ -8,18 +8,20 @@ use std::str::FromStr;
 use http::{HeaderMap, Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
+use serde_json::Value;
 use url::{ParseError, Url};
 
 use super::apps::{Endpoint, Protected};
 use super::authorization::{Decision, Denial, decide};
 use super::failure::Failure;
 use super::negotiation::{Intent, Unsigned};
-use super::pages::SignInCause;
+use super::pages::{SignInCause, Unsent};
 use super::profile::Profile;
 use super::request::{Facts, folded_authority};
 use super::routing::{Route, Routes, route};
+use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
-use crate::identity::access::Access;
+use crate::identity::access::{Access, Shortfall, Strength};
 use crate::identity::claims::{Claims, Tokens, text};
 
 /// What would happen to a request.
@@ -29,7 +31,7 @@ pub struct Explanation {
     pub app: Option<String>,
     /// The rule that fits.
     pub rule: Option<String>,
-    /// `admit`, `sign_in`, `deny`, `refuse` or `own` (one of our endpoints).
+    /// `admit`, `sign_in`, `step_up`, `deny`, `refuse` or `own` (one of our endpoints).
     pub decision: &'static str,
     /// The status that the browser would get from us; `None` where the app answers.
     pub status: Option<u16>,
@@ -84,9 +86,10 @@ pub fn explain(
     address: &Address,
     method: &Method,
     claims: Option<&Claims>,
+    now: Timestamp,
 ) -> Explanation {
     let mut told = Explanation::default();
-    let outcome = walk(apps, routes, address, method, claims, &mut told);
+    let outcome = walk(apps, routes, address, method, claims, now, &mut told);
     if let Err(failure) = outcome {
         told.decision = "refuse";
         told.status = Some(failure.status().as_u16());
@@ -101,6 +104,7 @@ fn walk(
     address: &Address,
     method: &Method,
     claims: Option<&Claims>,
+    now: Timestamp,
     told: &mut Explanation,
 ) -> Result<(), Failure> {
     let uri: Uri = address.target.parse().map_err(|_| Failure::TargetForm)?;
@@ -128,9 +132,10 @@ fn walk(
         // Everyone who signs in has both; what they hold is known to the session alone.
         let token = || Some(Secret::new(SOME_TOKEN));
         let tokens = Tokens { access: token(), id: token(), refresh: None };
-        Rc::new(Profile::new(&app.settings, (&*subject).into(), claims, &tokens))
+        let auth_time = claims.0.get("auth_time").and_then(Value::as_u64).map(Timestamp::from_secs);
+        Rc::new(Profile::new(&app.settings, (&*subject).into(), claims, &tokens, auth_time))
     });
-    match decide(&app.settings.rules, fit, profile.as_ref()) {
+    match decide(&app.settings.rules, fit, profile.as_ref(), || now) {
         Decision::Admit(_) => {
             told.decision = "admit";
             told.reason = match (app.settings.rules.access(fit), &profile) {
@@ -165,6 +170,18 @@ fn walk(
                 Unsigned::Refuse => (401, "nobody is signed in"),
             };
             (told.status, told.reason) = (Some(status), reason.to_owned());
+        }
+        Decision::StepUp(shortfall) => {
+            let (status, what) = match Unsigned::of(method, Intent::Navigation) {
+                Unsigned::SignIn => {
+                    (302, "a navigation is sent to the provider again (302), a script gets 401")
+                }
+                _ => (403, "a form gets a page that says that nothing was sent (403), a script 401"),
+            };
+            let reason = app.settings.rules.strength(fit).map(|strength| lacks(strength, shortfall));
+            told.decision = "step_up";
+            told.status = Some(status);
+            told.reason = format!("{}: {what}", reason.unwrap_or_default());
         }
         Decision::Deny(denial) => {
             told.decision = "deny";
@@ -211,6 +228,27 @@ pub fn reason(denial: &Denial) -> String {
                 .map(|missing| format!("{} (for {})", missing.source, missing.header))
                 .collect();
             format!("required claims are absent: {}", list.join(", "))
+        }
+    }
+}
+
+/// Why a form was not sent on, for operators.
+pub const fn unsent(unsent: Unsent) -> &'static str {
+    match unsent {
+        Unsent::NoSession => "a form came without a session and was not sent on",
+        Unsent::WeakSession => "a form came with a sign-in that is too weak for it, and was not sent on",
+    }
+}
+
+/// What a sign-in lacks for a rule, for operators.
+pub fn lacks(strength: &Strength, shortfall: Shortfall) -> String {
+    match shortfall {
+        Shortfall::Acr => {
+            format!("the sign-in has none of the rule's acr ({})", strength.acr().unwrap_or_default())
+        }
+        Shortfall::Age => {
+            let max_age = strength.max_age().unwrap_or_default();
+            format!("the sign-in (auth_time) is not within the rule's max_age ({max_age:?})")
         }
     }
 }

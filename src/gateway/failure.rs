@@ -11,7 +11,8 @@ use super::apps::{Endpoint, Protected};
 use super::authorization::Denial;
 use super::explanation;
 use super::negotiation::{Form, Intent};
-use super::pages::{self, FailureKind, Language, NotAllowed, Page, Pages, SignInCause};
+use super::pages::{self, FailureKind, Language, NotAllowed, Page, Pages, SignInCause, Unsent};
+use super::step_up::TooWeak;
 use crate::foundation::body::Body;
 use crate::identity::readings::BadPath;
 use crate::oidc::{Fault, OidcError};
@@ -58,9 +59,18 @@ pub enum Failure {
     /// A script, or a WebSocket, without a session: 401 with the address to open.
     #[error("nobody is signed in")]
     SignInNeeded,
-    /// A form that came without a session.
-    #[error("a form came without a session and was not sent on")]
-    NothingSent,
+    /// A script, or a WebSocket, of somebody whose sign-in is too weak for it: 401 with the address to open.
+    #[error("the person has to sign in again for this")]
+    StepUpNeeded {
+        /// The address.
+        sign_in: String,
+    },
+    /// The provider signed the person in otherwise than the rule asks for that decides where they wanted to go.
+    #[error("{0}")]
+    TooWeak(TooWeak),
+    /// A form that came without a session, or with one that is too weak for it.
+    #[error("{}", explanation::unsent(*.0))]
+    NothingSent(Unsent),
     /// The person may not enter.
     #[error("{}", explanation::reason(.denial))]
     Denied {
@@ -111,7 +121,7 @@ impl Failure {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::SignInNeeded => StatusCode::UNAUTHORIZED,
+            Self::SignInNeeded | Self::StepUpNeeded { .. } => StatusCode::UNAUTHORIZED,
             other => other.page("", None, "").status(),
         }
     }
@@ -120,6 +130,7 @@ impl Failure {
     pub fn code(&self) -> &'static str {
         match self {
             Self::SignInNeeded => "sign-in-needed",
+            Self::StepUpNeeded { .. } => "step-up-needed",
             Self::SignIn(error) => error.code(),
             other => other.page("", None, "").code(),
         }
@@ -143,8 +154,8 @@ impl Failure {
             | Self::Login(_)
             | Self::SignIn(_)
             | Self::SessionTooLarge(_) => Decision::Endpoint,
-            Self::SignInNeeded | Self::NothingSent => Decision::SignIn,
-            Self::Denied { .. } | Self::ForeignOrigin => Decision::Denied,
+            Self::SignInNeeded | Self::StepUpNeeded { .. } | Self::NothingSent(_) => Decision::SignIn,
+            Self::Denied { .. } | Self::TooWeak(_) | Self::ForeignOrigin => Decision::Denied,
             Self::Store(_) | Self::Upstream(_) | Self::Internal(_) => Decision::Failed,
         }
     }
@@ -156,15 +167,20 @@ impl Failure {
         if matches!(self, Self::SignInNeeded) {
             return pages::sign_in_needed(&sign_in, language);
         }
+        if let Self::StepUpNeeded { sign_in } = self {
+            return pages::step_up_needed(sign_in, language);
+        }
         let form = Form::of(audience.intent, audience.headers);
         let retry = match self {
-            Self::Login(_) | Self::SignIn(_) | Self::SessionTooLarge(_) => audience.retry.or(Some(&sign_in)),
+            Self::TooWeak(_) | Self::Login(_) | Self::SignIn(_) | Self::SessionTooLarge(_) => {
+                audience.retry.or(Some(&sign_in))
+            }
             Self::Store(_) | Self::Upstream(_) => audience.target,
             _ => None,
         };
         let sign_out = audience.app.map(|app| app.path_of(Endpoint::SignOut)).unwrap_or_default();
         let own = match self {
-            Self::NothingSent => audience.retry.unwrap_or(&sign_in),
+            Self::NothingSent(_) => audience.retry.unwrap_or(&sign_in),
             _ => &sign_out,
         };
         let mut response = pages.answer(&self.page(reference, retry, own), form, language);
@@ -185,11 +201,17 @@ impl Failure {
         match self {
             Self::TargetForm | Self::Path(_) => failure(FailureKind::BadTarget),
             Self::AmbiguousPath(_) => failure(FailureKind::AmbiguousPath),
-            Self::Host | Self::BadRequest(_) | Self::SignInNeeded => failure(FailureKind::BadRequest),
+            Self::Host | Self::BadRequest(_) | Self::SignInNeeded | Self::StepUpNeeded { .. } => {
+                failure(FailureKind::BadRequest)
+            }
             Self::UnknownHost => failure(FailureKind::UnknownHost),
             Self::NoApp | Self::NoEndpoint => failure(FailureKind::NotFound),
             Self::Method { .. } | Self::Trace => failure(FailureKind::MethodNotAllowed),
-            Self::NothingSent => Page::NothingSent { sign_in: own, reference },
+            Self::NothingSent(unsent) => Page::NothingSent { unsent: *unsent, sign_in: own, reference },
+            Self::TooWeak(weak) => {
+                let (lacks, person) = (weak.shortfall, weak.person.as_deref());
+                Page::TooWeak { lacks, person, retry, sign_out: own, reference }
+            }
             Self::Denied { denial, person } => {
                 let reason = match denial {
                     Denial::Missing(missing) => NotAllowed::MissingClaims(missing),

@@ -16,12 +16,13 @@ use super::authentication::{self, Person};
 use super::authorization::{Admission, Decision as Permission, decide};
 use super::failure::Failure;
 use super::forwarding::check_origin;
+use super::login::Wish;
 use super::negotiation::{Intent, is_websocket_of_a_proxy};
 use super::request::Facts;
 use super::routing::fit;
 use super::trail::Trail;
 use super::visitor::{Trust, Visitor};
-use super::{Worker, login};
+use super::{Worker, login, step_up};
 use crate::foundation::body::Body;
 use crate::telemetry::metrics::Decision;
 
@@ -75,7 +76,8 @@ pub async fn answer(
     trail.record.rule = Some(app.label_of(fit));
     let person = person(worker, app, headers, trail).await?;
     trail.record.subject = person.as_ref().and_then(|person| worker.subject(person));
-    match decide(&app.settings.rules, fit, person.as_ref().map(|person| &person.profile)) {
+    let profile = person.as_ref().map(|person| &person.profile);
+    match decide(&app.settings.rules, fit, profile, || worker.gateway.clock.now()) {
         Permission::Admit(admission) => {
             // SECURITY: a proxy may take `Connection` and `Upgrade` out of its question and still open the
             // WebSocket; another site's page must not get it opened with this person's cookies (cross-site
@@ -89,18 +91,29 @@ pub async fn answer(
         }
         Permission::SignIn => {
             trail.record.decision = Decision::SignIn;
-            let navigates = facts.intent() == Intent::Navigation;
-            let reads = matches!(*facts.method, Method::GET | Method::HEAD);
-            if redirects == Redirects::Ours && navigates && reads {
-                return login::start(worker, app, &facts, facts.target().into_owned(), trail).await;
+            if redirects == Redirects::Ours && reads_a_page(&facts) {
+                let wish = Wish::to(app, facts.target().into_owned());
+                return login::start(worker, app, &facts, wish, trail).await;
             }
             Err(Failure::SignInNeeded)
+        }
+        Permission::StepUp(_) => {
+            trail.record.decision = Decision::SignIn;
+            if redirects == Redirects::Ours && reads_a_page(&facts) {
+                return step_up::answer(worker, app, &facts, fit, person.as_ref(), trail).await;
+            }
+            Err(step_up::needed(app, &facts, person.as_ref()))
         }
         Permission::Deny(denial) => {
             let person = person.as_ref().and_then(Person::display_name);
             Err(Failure::Denied { denial, person })
         }
     }
+}
+
+/// Whether a browser navigates, so that it can follow a redirect to the provider.
+fn reads_a_page(facts: &Facts<'_>) -> bool {
+    facts.intent() == Intent::Navigation && matches!(*facts.method, Method::GET | Method::HEAD)
 }
 
 /// What a peer gets that is not a trusted proxy, whatever it describes.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::REFERER;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::Worker;
@@ -12,9 +12,12 @@ use super::apps::{Endpoint, Protected};
 use super::failure::Failure;
 use super::negotiation::is_speculative;
 use super::request::Facts;
+use super::routing::fit;
 use super::trail::Trail;
 use super::{authentication, return_to};
 use crate::foundation::body::Body;
+use crate::identity::access::Strength;
+use crate::identity::readings::Path;
 use crate::oidc::{Carrier, LoginRequest, PendingLogin, Provider};
 use crate::sessions::{Gone, Return};
 
@@ -29,6 +32,37 @@ pub struct Login {
     pub pending: PendingLogin,
     /// The session that the browser had, where its cookie will not come with the callback.
     pub previous: Option<Gone>,
+    /// How the person was to sign in for where they wanted to go. Sealed, so nobody takes it out.
+    #[serde(default)]
+    pub strength: Option<Strength>,
+}
+
+/// What a login is to come to.
+#[derive(Debug)]
+pub struct Wish {
+    /// Where the person wants to go, on the app's origin.
+    pub return_to: String,
+    /// How they have to sign in for that.
+    pub strength: Option<Strength>,
+    /// `prompt` of this login, in place of the provider's setting.
+    pub prompt: Option<&'static str>,
+}
+
+impl Wish {
+    /// To arrive there, signed in as the rule asks that decides about it: at once, instead of once more there.
+    pub fn to(app: &Protected, return_to: String) -> Self {
+        let strength = strength_at(app, return_to::path_of(&return_to));
+        Self { return_to, strength, prompt: None }
+    }
+}
+
+/// How a person has to sign in for a path of the app's.
+pub fn strength_at(app: &Protected, path: &str) -> Option<Strength> {
+    if !app.settings.rules.ask_for_strength() {
+        return None;
+    }
+    let fit = fit(app, Some(&Method::GET), &Path::parse(path).ok()?).ok()?;
+    app.settings.rules.strength(fit).cloned()
 }
 
 /// Starts a login with the app's provider.
@@ -39,11 +73,11 @@ pub async fn start(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
-    return_to: String,
+    wish: Wish,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     let provider = app.providers.first().ok_or(Failure::Internal("an app has no provider"))?;
-    begin(worker, app, provider, facts, return_to, trail).await
+    begin(worker, app, provider, facts, wish, trail).await
 }
 
 /// Sends a browser to a provider of the app's. The answer sets the login's cookie.
@@ -56,18 +90,24 @@ pub async fn begin(
     app: &Protected,
     provider: &Arc<Provider>,
     facts: &Facts<'_>,
-    return_to: String,
+    wish: Wish,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     if is_speculative(facts.headers) {
         return Err(Failure::SignInNeeded);
     }
+    let Wish { return_to, strength, prompt } = wish;
     trail.retry = Some(again(app, &return_to));
     let redirect_uri =
         app.url_of(Endpoint::Callback).ok_or(Failure::Internal("the callback is no address"))?;
     let provider = Arc::clone(provider);
-    let begun =
-        worker.gateway.control.spawn(async move { provider.begin(LoginRequest::new(redirect_uri)).await });
+    let request = LoginRequest {
+        prompt: prompt.map(str::to_owned),
+        acr_values: strength.as_ref().and_then(Strength::acr).map(str::to_owned),
+        max_age: strength.as_ref().and_then(Strength::max_age),
+        ..LoginRequest::new(redirect_uri)
+    };
+    let begun = worker.gateway.control.spawn(async move { provider.begin(request).await });
     let begun = begun.await.map_err(|_| Failure::Internal("a call to the provider was cut off"))?;
     let (address, pending) = begun.map_err(Failure::SignIn)?;
     let state = pending.state().to_owned();
@@ -76,7 +116,7 @@ pub async fn begin(
         Carrier::Form => Return::ByForm,
     };
     let previous = previous(worker, app, facts.headers, returns).await?;
-    let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous };
+    let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous, strength };
     let logins = worker.gateway.sessions.logins();
     let carried = logins.begin(&app.cookies, facts.headers, &state, &login, returns).or_else(|_| {
         // An address that no cookie can carry: better to arrive at the front page than not at all.

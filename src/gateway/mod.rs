@@ -34,6 +34,7 @@ pub mod return_to;
 pub mod routing;
 mod settings;
 pub mod statement;
+pub mod step_up;
 pub mod ticket;
 pub mod trail;
 pub mod visitor;
@@ -52,9 +53,10 @@ use self::apps::Protected;
 use self::authentication::Person;
 use self::authorization::{Decision as Permission, decide};
 use self::failure::{Audience, Failure};
+use self::login::Wish;
 use self::negotiation::{Intent, Unsigned};
 use self::opened::Opened;
-use self::pages::Pages;
+use self::pages::{Pages, Unsent};
 use self::request::{Facts, Survey, Wishes};
 use self::routing::{Route, Routes};
 use self::trail::Trail;
@@ -159,7 +161,8 @@ impl Worker {
             authentication::visitors_person(self, app, visitor, &survey, facts.headers, &mut trail.cookies)
                 .await?;
         trail.record.subject = person.as_ref().and_then(|person| self.subject(person));
-        match decide(&app.settings.rules, fit, person.as_ref().map(|person| &person.profile)) {
+        let profile = person.as_ref().map(|person| &person.profile);
+        match decide(&app.settings.rules, fit, profile, || gateway.clock.now()) {
             Permission::Admit(admission) => {
                 let signed_in = admission.profile().is_some();
                 trail.record.decision = if signed_in { Decision::Admitted } else { Decision::Public };
@@ -176,6 +179,10 @@ impl Worker {
                 trail.record.decision = Decision::SignIn;
                 Box::pin(self.sign_in(app, &facts, trail)).await
             }
+            Permission::StepUp(_) => {
+                trail.record.decision = Decision::SignIn;
+                Box::pin(step_up::answer(self, app, &facts, fit, person.as_ref(), trail)).await
+            }
             Permission::Deny(denial) => {
                 let person = person.as_ref().and_then(Person::display_name);
                 Err(Failure::Denied { denial, person })
@@ -191,11 +198,13 @@ impl Worker {
         trail: &mut Trail,
     ) -> Result<Response<Body>, Failure> {
         match Unsigned::of(facts.method, facts.intent()) {
-            Unsigned::SignIn => login::start(self, app, facts, facts.target().into_owned(), trail).await,
+            Unsigned::SignIn => {
+                login::start(self, app, facts, Wish::to(app, facts.target().into_owned()), trail).await
+            }
             Unsigned::Refuse => Err(Failure::SignInNeeded),
             Unsigned::SayNothingWasSent => {
                 trail.retry = Some(login::from_page(app, facts.headers));
-                Err(Failure::NothingSent)
+                Err(Failure::NothingSent(Unsent::NoSession))
             }
         }
     }
@@ -215,7 +224,8 @@ impl Worker {
             Audience { app, headers: &headers, intent, target, retry: trail.retry.as_deref() },
         );
         // Its answer is for a script and shows none.
-        record.reference = Some(reference).filter(|_| !matches!(failure, Failure::SignInNeeded));
+        let shows_none = matches!(failure, Failure::SignInNeeded | Failure::StepUpNeeded { .. });
+        record.reference = Some(reference).filter(|_| !shows_none);
         answer
     }
 
@@ -246,7 +256,7 @@ fn tell(
     provider: Option<&Arc<Provider>>,
     reference: &str,
 ) {
-    if matches!(failure, Failure::SignInNeeded) {
+    if matches!(failure, Failure::SignInNeeded | Failure::StepUpNeeded { .. }) {
         return;
     }
     let (code, status) = (failure.code(), failure.status().as_u16());
@@ -264,6 +274,10 @@ fn tell(
                 _ => None,
             };
             tracing::warn!(target: AUDIT, event = "sign_in_failed", code, error, mend, reference, %client, app = name, provider, status, "sign-in failed");
+        }
+        Failure::TooWeak(weak) => {
+            let mend = weak.mend();
+            tracing::warn!(target: AUDIT, event = "sign_in_too_weak", code, error, mend, reference, %client, app = name, provider, status, "signed in, but not as a rule asks for");
         }
         Failure::Denied { .. } | Failure::ForeignOrigin | Failure::AmbiguousPath(_) => {
             let path = record.target.as_ref().map_or("", PathAndQuery::path);

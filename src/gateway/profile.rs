@@ -7,7 +7,8 @@ use http::header::{HeaderName, HeaderValue};
 use super::failure::Failure;
 use super::statement::Statement;
 use super::{App, Gateway};
-use crate::identity::access::{Fit, Verdict};
+use crate::foundation::clock::Timestamp;
+use crate::identity::access::{Fit, Proof, Verdict};
 use crate::identity::claims::{Claims, Tokens};
 use crate::identity::mapping::{Missing, Omitted};
 use crate::upstream::Fields;
@@ -30,8 +31,14 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Renders a person for an app.
-    pub fn new(app: &App, subject: Arc<str>, claims: &Claims, tokens: &Tokens) -> Self {
+    /// Renders a person for an app, who signed in at `auth_time`, if that is known.
+    pub fn new(
+        app: &App,
+        subject: Arc<str>,
+        claims: &Claims,
+        tokens: &Tokens,
+        auth_time: Option<Timestamp>,
+    ) -> Self {
         let rendered = app.headers.render(claims, tokens);
         Self {
             statement: Statement::of(app, &subject, claims),
@@ -40,7 +47,7 @@ impl Profile {
             headers: rendered.headers,
             missing: rendered.missing,
             omitted: rendered.omitted,
-            verdicts: app.rules.verdicts(claims),
+            verdicts: app.rules.verdicts(claims, Proof::new(claims, auth_time)),
         }
     }
 

@@ -10,9 +10,12 @@ use super::claims::Claims;
 use super::expression::{Expression, Facts};
 use super::mapping::SpecError;
 use super::readings::{Path, fold};
+use crate::foundation::clock::Timestamp;
 use pattern::{Meets, Pattern};
+pub use strength::{Proof, Shortfall, Strength};
 
 mod pattern;
+mod strength;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +33,8 @@ pub struct RuleSpec {
     pub access: Access,
     /// A CEL expression over `claims` that a signed-in person must meet.
     pub allow: Option<String>,
+    /// How strongly and how lately they must have signed in.
+    pub strength: Option<Strength>,
 }
 
 /// Who may enter by a rule.
@@ -49,6 +54,7 @@ pub struct Rule {
     methods: Vec<Method>,
     access: Access,
     allow: Option<Expression>,
+    strength: Option<Strength>,
     /// What it is for, for logs.
     subject: String,
 }
@@ -57,8 +63,12 @@ impl Rule {
     /// Compiles one rule.
     ///
     /// # Errors
-    /// When a pattern or the expression can't be read, or an expression stands beside public access.
+    /// When a pattern or the expression can't be read, or a condition stands beside public access.
     pub fn compile(spec: RuleSpec) -> Result<Self, SpecError> {
+        if spec.access == Access::Public && spec.strength.is_some() {
+            let sentence = "access = \"public\" asks for no sign-in, so acr and max_age would never be asked";
+            return Err(SpecError(sentence.to_owned()));
+        }
         if spec.access == Access::Public && spec.allow.is_some() {
             let sentence =
                 "access = \"public\" lets everyone in, so allow would never be asked; leave one of them out";
@@ -83,6 +93,7 @@ impl Rule {
             methods: spec.methods,
             access: spec.access,
             allow,
+            strength: spec.strength,
             subject,
         })
     }
@@ -164,6 +175,10 @@ pub struct Ambiguous {
 pub enum Verdict {
     /// They do.
     Allowed,
+    /// They do until then; later they have to prove again who they are.
+    AllowedUntil(Timestamp),
+    /// They would, with another sign-in than theirs.
+    Weak(Shortfall),
     /// The expression said no.
     Refused,
     /// The expression could not be evaluated, which is a no; the reason is for the log and `explain`.
@@ -255,13 +270,27 @@ impl AccessRules {
         }
     }
 
+    /// How strongly and how lately a person must have signed in for a rule.
+    pub fn strength(&self, fit: Fit) -> Option<&Strength> {
+        match fit {
+            Fit::Rule(number) => self.rules.get(number)?.strength.as_ref(),
+            Fit::Default => None,
+        }
+    }
+
+    /// Whether any rule asks for a stronger or later sign-in.
+    pub fn ask_for_strength(&self) -> bool {
+        self.rules.iter().any(|rule| rule.strength.is_some())
+    }
+
     /// The verdict of each rule on a person, by rule number: made once a session and app.
-    pub fn verdicts(&self, claims: &Claims) -> Vec<Verdict> {
+    pub fn verdicts(&self, claims: &Claims, proof: Proof<'_>) -> Vec<Verdict> {
         let mut facts = None;
         let verdict = |rule: &Rule| {
-            let Some(allow) = &rule.allow else { return Verdict::Allowed };
+            let strong = || rule.strength.as_ref().map_or(Verdict::Allowed, |strength| strength.judge(proof));
+            let Some(allow) = &rule.allow else { return strong() };
             match allow.evaluate(facts.get_or_insert_with(|| Facts::new(claims))) {
-                Ok(serde_json::Value::Bool(true)) => Verdict::Allowed,
+                Ok(serde_json::Value::Bool(true)) => strong(),
                 Ok(serde_json::Value::Bool(false)) => Verdict::Refused,
                 Ok(_) => Verdict::Failed("the expression gave neither true nor false".to_owned()),
                 Err(error) => Verdict::Failed(error.to_string()),

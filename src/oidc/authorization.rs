@@ -2,6 +2,7 @@
 //! 4.1.1, and what has to be remembered until the answer comes.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use openidconnect::core::{CoreAuthenticationFlow, CoreClient};
 use openidconnect::{
@@ -52,12 +53,17 @@ pub struct LoginRequest {
     pub prompt: Option<String>,
     /// Whom the provider should propose (`login_hint`).
     pub login_hint: Option<String>,
+    /// `acr_values` of this login, in place of the provider's setting. What comes of them is for the caller to
+    /// judge: the provider may answer with less (Core 3.1.2.1).
+    pub acr_values: Option<String>,
+    /// `max_age` of this login, where it is less than the provider's setting. The setting alone is enforced here.
+    pub max_age: Option<Duration>,
 }
 
 impl LoginRequest {
     /// A login as the settings say, that comes back to `redirect_uri`.
     pub const fn new(redirect_uri: Url) -> Self {
-        Self { redirect_uri, prompt: None, login_hint: None }
+        Self { redirect_uri, prompt: None, login_hint: None, acr_values: None, max_age: None }
     }
 }
 
@@ -76,6 +82,9 @@ pub struct PendingLogin {
     pub(super) response_iss: bool,
     /// How the response has to come.
     pub(super) response_mode: ResponseMode,
+    /// What this login asked for in place of the setting.
+    #[serde(default)]
+    pub(super) acr_values: Option<String>,
 }
 
 impl PendingLogin {
@@ -119,7 +128,7 @@ pub(super) fn request(
         .set_pkce_challenge(challenge)
         .set_redirect_uri(Cow::Owned(redirect_uri))
         .add_scopes(scopes.map(|scope| Scope::new(scope.clone())));
-    if let Some(max_age) = settings.max_age {
+    if let Some(max_age) = [settings.max_age, login.max_age].into_iter().flatten().min() {
         request = request.set_max_age(max_age);
     }
     let prompt = prompt(settings, login.prompt);
@@ -127,7 +136,7 @@ pub(super) fn request(
     let mode = Some(settings.response_mode).filter(|mode| *mode != ResponseMode::Query);
     let optional = [
         ("prompt", prompt.as_deref()),
-        ("acr_values", settings.acr_values.as_deref()),
+        ("acr_values", login.acr_values.as_deref().or(settings.acr_values.as_deref())),
         ("ui_locales", settings.ui_locales.as_deref()),
         ("audience", settings.audience.as_deref()),
         ("response_mode", mode.map(ResponseMode::name)),
@@ -154,6 +163,7 @@ pub(super) fn request(
         max_age: settings.max_age.map(|max_age| max_age.as_secs()),
         response_iss: metadata.response_iss,
         response_mode: settings.response_mode,
+        acr_values: login.acr_values,
     };
     Ok((url, pending))
 }
@@ -175,7 +185,6 @@ fn prompt(settings: &Settings, own: Option<String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::time::Duration;
 
     use aws_lc_rs::digest;
     use base64::Engine as _;
@@ -246,6 +255,27 @@ mod tests {
         }
         assert_eq!(pending.max_age, Some(28_800));
         assert_eq!(pending.carrier(), Carrier::Form);
+    }
+
+    #[test]
+    fn a_login_may_ask_for_more_than_the_settings_and_never_for_an_older_sign_in() {
+        for (set, own, sent_age) in [
+            (None, None, None),
+            (None, Some(900), Some("900")),
+            (Some(60), Some(900), Some("60")),
+            (Some(3600), Some(900), Some("900")),
+        ] {
+            let mut settings = fixture::settings("https://id.example");
+            settings.max_age = set.map(Duration::from_secs);
+            settings.acr_values = Some("urn:password".into());
+            let mut login = callback();
+            login.max_age = own.map(Duration::from_secs);
+            login.acr_values = Some("urn:mfa".into());
+            let (sent, pending) = begin(&settings, login);
+            assert_eq!(sent.get("max_age").map(String::as_str), sent_age);
+            assert_eq!(sent["acr_values"], "urn:mfa");
+            assert_eq!(pending.max_age, set, "the setting is what the ID token is held against");
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub struct Redemption {
     pub(super) verifier: Secret,
     pub(super) redirect_uri: String,
     pub(super) max_age: Option<Duration>,
+    pub(super) acr_values: Option<String>,
 }
 
 /// Why an authorization response is not taken.
@@ -237,6 +238,7 @@ impl PendingLogin {
             verifier: self.verifier,
             redirect_uri: self.redirect_uri,
             max_age: self.max_age.map(Duration::from_secs),
+            acr_values: self.acr_values,
         })
     }
 }

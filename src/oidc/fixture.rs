@@ -78,6 +78,7 @@ pub(super) fn pending(state: &str) -> PendingLogin {
         max_age: None,
         response_iss: false,
         response_mode: ResponseMode::Query,
+        acr_values: None,
     }
 }
 
@@ -90,6 +91,7 @@ pub(super) fn redemption(code: &str) -> Redemption {
         verifier: pending.verifier,
         redirect_uri: pending.redirect_uri,
         max_age: None,
+        acr_values: None,
     }
 }
 

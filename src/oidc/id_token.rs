@@ -25,6 +25,8 @@ pub(super) struct Expected<'a> {
     pub(super) nonce: &'a Secret,
     /// What the authorization request sent.
     pub(super) max_age: Option<Duration>,
+    /// What this login asked for in place of the setting: it will do as well.
+    pub(super) acr_values: Option<&'a str>,
     /// The access token that came beside the ID token.
     pub(super) access_token: &'a Secret,
 }
@@ -160,7 +162,7 @@ pub(super) fn check(
 
     // Core 3.1.3.7 (12): acr, when it was asked for. The provider may answer with less (section 3.1.2.1); an
     // operator who sets `acr_values` means it.
-    check_acr(&claims, expected.settings.acr_values.as_deref())?;
+    check_acr(&claims, settings.acr_values.as_deref(), expected.acr_values)?;
 
     // Core 3.1.3.7 (13): auth_time
     let auth_time = check_auth_time(&claims, expected.max_age, leeway, now)?;
@@ -182,10 +184,16 @@ fn check_nonce(claims: &Map<String, Value>, expected: &Secret) -> Result<(), IdT
         .map_err(|_| IdTokenError::Nonce)
 }
 
-fn check_acr(claims: &Map<String, Value>, asked: Option<&str>) -> Result<(), IdTokenError> {
+fn check_acr(
+    claims: &Map<String, Value>,
+    asked: Option<&str>,
+    of_this_login: Option<&str>,
+) -> Result<(), IdTokenError> {
     let Some(asked) = asked else { return Ok(()) };
     let found = claims.get("acr").and_then(Value::as_str);
-    if found.is_some_and(|found| asked.split_ascii_whitespace().any(|value| value == found)) {
+    let mut fitting =
+        asked.split_ascii_whitespace().chain(of_this_login.unwrap_or_default().split_ascii_whitespace());
+    if found.is_some_and(|found| fitting.any(|value| value == found)) {
         return Ok(());
     }
     Err(IdTokenError::Acr { found: found.map(str::to_owned), asked: asked.to_owned() })

@@ -242,6 +242,7 @@ impl Provider {
             algs: &metadata.id_token_algs,
             nonce: &redemption.nonce,
             max_age: redemption.max_age,
+            acr_values: redemption.acr_values.as_deref(),
             access_token: &grant.access_token,
         };
         let check = |keys: &Keys| id_token::check(&grant.id_token, keys, &expected, self.clock.now());

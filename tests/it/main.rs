@@ -56,6 +56,9 @@ mod identity_statement;
 /// Who may enter.
 mod access_rules;
 
+/// A stronger or newer sign-in for some paths.
+mod step_up;
+
 /// `vestibule explain` and the gateway say the same.
 mod explaining;
 

@@ -29,6 +29,7 @@ impl Judge<'_> {
         let headers = self.headers(&at.key("headers"), raw.headers.as_ref());
         let told = self.identity_jwt(&at.key("identity_jwt"), raw, headers, name.as_deref());
         let rules = self.rules(&at.key("rules"), &raw.rules);
+        self.strength_can_be_known(&at.key("rules"), raw, all);
         let origins = raw.websocket_origins.iter().enumerate();
         let origins: Vec<_> = origins
             .map(|(number, text)| self.origin(&at.key("websocket_origins").index(number), text))

@@ -3,11 +3,12 @@
 use http::Method;
 
 use super::Judge;
+use super::values::{DAY, MINUTE};
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
-use crate::config::raw::Rule as RawRule;
+use crate::config::raw::{App, OneOrMany, Raw, Rule as RawRule};
 use crate::config::source::shown;
-use crate::identity::access::{Access, AccessRules, Rule, RuleSpec};
+use crate::identity::access::{Access, AccessRules, Rule, RuleSpec, Strength};
 
 impl Judge<'_> {
     /// The rules of an app.
@@ -21,18 +22,66 @@ impl Judge<'_> {
         let methods = self.not_empty(&at.key("methods"), raw.methods.as_deref());
         let methods = methods.and_then(|methods| self.methods(&at.key("methods"), methods));
         let access = self.rule_access(&at.key("access"), raw.access.as_deref());
+        let strength = self.strength(at, raw);
         let allow = raw.allow.clone();
         if access == Some(Access::Public) && allow.is_some() {
             // SECURITY: on a public path nobody is asked, so a condition there would protect nothing.
             let finding = Finding::invalid("contradicts access = \"public\"");
             self.report.add(&at.key("allow"), finding.mend("take out access to ask for sign-in, or allow"));
         }
+        let strengths = [("acr", raw.acr.is_some()), ("max_age", raw.max_age.is_some())];
+        for (key, _) in strengths.into_iter().filter(|(_, there)| *there && access == Some(Access::Public)) {
+            let finding = Finding::invalid("contradicts access = \"public\"");
+            self.report
+                .add(&at.key(key), finding.mend(format!("take out access to ask for sign-in, or {key}")));
+        }
         // With a part that is wrong, the others are tried all the same.
-        let right = paths.is_some() && methods.is_some() && access.is_some();
-        let access = if allow.is_some() { Access::SignedIn } else { access.unwrap_or_default() };
+        let right = paths.is_some() && methods.is_some() && access.is_some() && strength.is_some();
+        let strength = strength.flatten();
+        let conditions = allow.is_some() || strength.is_some();
+        let access = if conditions { Access::SignedIn } else { access.unwrap_or_default() };
         let (paths, methods) = (paths.unwrap_or_default().to_vec(), methods.unwrap_or_default());
-        let rule = self.compile_rule(at, RuleSpec { paths, methods, access, allow });
-        rule.filter(|_| right && !self.report.is_blamed(&at.key("allow")))
+        let rule = self.compile_rule(at, RuleSpec { paths, methods, access, allow, strength });
+        let blamed = ["allow", "acr", "max_age"].iter().any(|key| self.report.is_blamed(&at.key(key)));
+        rule.filter(|_| right && !blamed)
+    }
+
+    /// How strongly and how lately a person must have signed in.
+    fn strength(&mut self, at: &KeyPath, raw: &RawRule) -> Option<Option<Strength>> {
+        let acr = match raw.acr.as_deref() {
+            Some(acr) if acr.split_ascii_whitespace().next().is_none() => {
+                let finding =
+                    Finding::invalid("is empty").expected("a value, or several with spaces between");
+                self.refuse(&at.key("acr"), finding.mend("take it out to ask for no acr"))
+            }
+            acr => Some(acr.map(str::to_owned)),
+        };
+        // Less than a minute would be over before the page is there, or by the clocks alone.
+        let max_age = raw
+            .max_age
+            .as_deref()
+            .map(|text| self.duration(&at.key("max_age"), Some(text), DAY, MINUTE..=365 * DAY));
+        let max_age = max_age.map_or(Some(None), |max_age| max_age.map(Some));
+        Some(Strength::new(acr?, max_age?))
+    }
+
+    /// Without an ID token nobody says how a person signed in, and when.
+    pub(super) fn strength_can_be_known(&mut self, at: &KeyPath, app: &App, all: &Raw) {
+        let named = app.provider.as_ref().map(OneOrMany::as_slice);
+        let without = all.providers.iter().find(|(name, provider)| {
+            provider.protocol.as_deref() == Some("oauth2") && named.is_none_or(|named| named.contains(name))
+        });
+        let Some((provider, _)) = without else { return };
+        for (number, rule) in app.rules.iter().enumerate() {
+            let strengths = [("acr", rule.acr.is_some()), ("max_age", rule.max_age.is_some())];
+            for (key, _) in strengths.into_iter().filter(|(_, there)| *there) {
+                let found = format!("protocol = \"oauth2\" of {:?}", shown(provider));
+                let finding = Finding::invalid("needs a provider with ID tokens").found(found);
+                let mend =
+                    format!("take out {key}, or let the app's people sign in with OpenID Connect alone");
+                self.report.add(&at.index(number).key(key), finding.mend(mend));
+            }
+        }
     }
 
     fn rule_access(&mut self, at: &KeyPath, text: Option<&str>) -> Option<Access> {

@@ -21,6 +21,7 @@ use crate::gateway::login::{Login, again};
 use crate::gateway::negotiation::Sender;
 use crate::gateway::pages::SignInCause;
 use crate::gateway::request::Facts;
+use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
 use crate::gateway::{authentication, form, query, ticket};
 use crate::oidc::{AuthorizationResponse, CallbackError, Provider, SignIn};
@@ -60,7 +61,7 @@ pub async fn answer(
         trail.cookies.append(&mut unused);
     }
     let (Ended::SignedIn(answer) | Ended::Elsewhere(answer)) = ended?;
-    Ok(answer)
+    answer
 }
 
 /// A response, and the form that it came in.
@@ -113,10 +114,10 @@ fn refused(error: CallbackError) -> Failure {
 
 /// How a callback ends that does not fail.
 enum Ended {
-    /// With a new session.
-    SignedIn(Response<Body>),
+    /// With a new session, which may be too weak for where the person wanted to go.
+    SignedIn(Result<Response<Body>, Failure>),
     /// Not here: it was over before and the browser has a session, or the browser is to come again.
-    Elsewhere(Response<Body>),
+    Elsewhere(Result<Response<Body>, Failure>),
 }
 
 /// `unused` gets what the session that the browser had would set: not when a new one takes its place, as each
@@ -138,13 +139,13 @@ async fn end_login(
         Ok(login) => login,
         // The back button, or a tab that was left at the provider while another signed in: nothing is wrong.
         Err(_) if before.is_some() => {
-            return redirect(onwards, &app.address(&app.front_page())).map(Ended::Elsewhere);
+            return Ok(Ended::Elsewhere(redirect(onwards, &app.address(&app.front_page()))));
         }
         Err(LoginError::Missing) if let Some(form) = form.filter(|_| is_from_elsewhere(app, facts)) => {
             let sealed = ticket::seal(worker, app, POSTED, &form);
             let here = app.address(&app.path_of(Endpoint::Callback));
             let again = format!("{here}?{POSTED_PARAM}={sealed}");
-            return redirect(StatusCode::SEE_OTHER, &again).map(Ended::Elsewhere);
+            return Ok(Ended::Elsewhere(redirect(StatusCode::SEE_OTHER, &again)));
         }
         Err(error) => return Err(Failure::Login(cause(error, facts))),
     };
@@ -160,14 +161,21 @@ async fn end_login(
     let redeemed = gateway.control.spawn(async move { asked.redeem(redemption).await }).await;
     let person =
         redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
+    let now = gateway.clock.now();
+    let weak = login.strength.and_then(|strength| TooWeak::of(strength, &person, now));
     let replacing = before.map(|before| before.live.gone()).or(login.previous);
     trail
         .cookies
         .extend(begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?);
+    if let Some(weak) = weak {
+        // SECURITY: not sent on, where the rule would send them back to the provider without end.
+        trail.retry = Some(step_up::once_more(app, &login.return_to, provider.name()));
+        return Ok(Ended::SignedIn(Err(Failure::TooWeak(weak))));
+    }
     let there = app.address(&login.return_to);
     let answer =
         if app.cookies.is_withheld_after_redirects() { refresh(&there) } else { redirect(onwards, &there) };
-    answer.map(Ended::SignedIn)
+    Ok(Ended::SignedIn(answer))
 }
 
 /// Whether browsers may have withheld cookies from this form.

@@ -1,4 +1,7 @@
 //! `GET E/sign-in?return_to=/path`: starts a login from a link in an app.
+//!
+//! `provider=NAME` says with whom, `prompt=login` that the provider shall ask even who is signed in there, and
+//! `step_up=/path` for which path's rule the sign-in has to be strong enough, where `return_to` is not it.
 
 use http::{Method, Response};
 
@@ -6,6 +9,7 @@ use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
+use crate::gateway::login::Wish;
 use crate::gateway::negotiation::Intent;
 use crate::gateway::query;
 use crate::gateway::request::Facts;
@@ -31,12 +35,21 @@ pub async fn answer(
     let wanted = query::value(facts.query, "return_to");
     let back =
         wanted.and_then(|wanted| return_to::on_origin(app, &wanted)).unwrap_or_else(|| app.front_page());
+    let mut wish = Wish::to(app, back);
+    if let Some(path) = query::value(facts.query, "step_up") {
+        wish.strength = login::strength_at(app, return_to::path_of(&path));
+    }
+    wish.prompt = match query::value(facts.query, "prompt").as_deref() {
+        None => None,
+        Some("login") => Some("login"),
+        Some(_) => return Err(Failure::BadRequest("prompt can be login and nothing else")),
+    };
     match query::value(facts.query, "provider") {
-        None => login::start(worker, app, facts, back, trail).await,
+        None => login::start(worker, app, facts, wish, trail).await,
         Some(named) => {
             let provider = app.provider_named(&named);
             let provider = provider.ok_or(Failure::BadRequest("the app has no provider of that name"))?;
-            login::begin(worker, app, provider, facts, back, trail).await
+            login::begin(worker, app, provider, facts, wish, trail).await
         }
     }
 }

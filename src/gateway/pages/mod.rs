@@ -19,7 +19,7 @@ use http::{Response, StatusCode};
 
 pub use language::Language;
 pub use page::{
-    AtProvider, FailureKind, NotAllowed, Page, Provider, RETURN_TO_FIELD, SignInCause, TICKET_FIELD,
+    AtProvider, FailureKind, NotAllowed, Page, Provider, RETURN_TO_FIELD, SignInCause, TICKET_FIELD, Unsent,
 };
 pub(super) use policy::complete;
 
@@ -102,6 +102,11 @@ impl Pages {
 /// A 401 for a script: `application/problem+json` with the address that a person has to open.
 pub fn sign_in_needed(sign_in: &str, language: Language) -> Response<Body> {
     problem::sign_in_needed(sign_in, language)
+}
+
+/// The same for somebody who has to sign in again, with more or just now.
+pub fn step_up_needed(sign_in: &str, language: Language) -> Response<Body> {
+    problem::step_up_needed(sign_in, language)
 }
 
 /// What the templates show.

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::policy::Sends;
 use super::texts::{self, Text};
+use crate::identity::access::Shortfall;
 use crate::identity::mapping::Missing;
 
 /// The field of the sign-out form that carries the ticket.
@@ -64,8 +65,23 @@ pub enum Page<'a> {
         /// The request's parameters.
         fields: &'a [(&'a str, &'a str)],
     },
-    /// A form that was sent after the session had ended and could not be kept.
+    /// The provider signed the person in otherwise than the page asks for that they wanted.
+    TooWeak {
+        /// What the sign-in lacks.
+        lacks: Shortfall,
+        /// How the person is called.
+        person: Option<&'a str>,
+        /// Where they try once more.
+        retry: Option<&'a str>,
+        /// The sign-out endpoint.
+        sign_out: &'a str,
+        /// What stands in the log.
+        reference: &'a str,
+    },
+    /// A form that could not be kept until the person had signed in.
     NothingSent {
+        /// Why that was needed.
+        unsent: Unsent,
         /// Where to sign in.
         sign_in: &'a str,
         /// What stands in the log.
@@ -112,6 +128,15 @@ pub enum NotAllowed<'a> {
     Rule,
     /// Claims that the app requires are absent.
     MissingClaims(&'a [Missing]),
+}
+
+/// Why a form was not sent on. 403
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// The session had ended.
+    NoSession,
+    /// The sign-in is too weak for it, or too long ago.
+    WeakSession,
 }
 
 /// Whether the provider's own session ended too.
@@ -192,6 +217,7 @@ impl<'a> Page<'a> {
         match *self {
             Self::SignInFailed { reference, .. }
             | Self::NotAllowed { reference, .. }
+            | Self::TooWeak { reference, .. }
             | Self::NothingSent { reference, .. }
             | Self::Failure { reference, .. } => Some(reference),
             Self::SignedOut { .. } | Self::ConfirmSignOut { .. } | Self::PostToProvider { .. } => None,
@@ -209,7 +235,9 @@ impl<'a> Page<'a> {
     /// Who is signed in.
     pub(super) fn person(&self) -> Option<&'a str> {
         match *self {
-            Self::NotAllowed { person, .. } => person.filter(|person| !person.trim().is_empty()),
+            Self::NotAllowed { person, .. } | Self::TooWeak { person, .. } => {
+                person.filter(|person| !person.trim().is_empty())
+            }
             _ => None,
         }
     }
@@ -227,6 +255,10 @@ impl<'a> Page<'a> {
             Self::NotAllowed { sign_out, .. } => {
                 [Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }), None]
             }
+            Self::TooWeak { retry, sign_out, .. } => [
+                retry.map(|to| Action::Link { label: texts::TRY_AGAIN, to }),
+                Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }),
+            ],
             Self::SignedOut { sign_in_again, .. } => {
                 [Some(Action::Link { label: texts::SIGN_IN_AGAIN, to: sign_in_again }), None]
             }
@@ -250,7 +282,7 @@ impl<'a> Page<'a> {
     /// Where it may send something.
     pub(super) fn sends(&self) -> Sends {
         match self {
-            Self::NotAllowed { .. } => Sends::ToUs,
+            Self::NotAllowed { .. } | Self::TooWeak { .. } => Sends::ToUs,
             Self::ConfirmSignOut { provider: Provider::None, .. } => Sends::ToUs,
             Self::ConfirmSignOut { provider: Provider::Https, .. } => Sends::Onward,
             Self::ConfirmSignOut { provider: Provider::Http, .. } => Sends::OnwardWithoutTls,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Language;
 use super::page::Page;
 use super::policy;
-use super::texts;
+use super::texts::{self, Text};
 use crate::foundation::body::Body;
 
 /// The members of a problem, in the order of RFC 9457 section 3.1, then our own.
@@ -48,12 +48,21 @@ pub(super) fn render(page: &Page<'_>, language: Language) -> Response<Body> {
 
 /// A 401, with the address to sign in at.
 pub(super) fn sign_in_needed(sign_in: &str, language: Language) -> Response<Body> {
+    unauthorized("sign-in-needed", texts::SIGN_IN_NEEDED, texts::OPEN_TO_SIGN_IN, sign_in, language)
+}
+
+/// A 401 for somebody who is signed in, with the address to sign in at more strongly.
+pub(super) fn step_up_needed(sign_in: &str, language: Language) -> Response<Body> {
+    unauthorized("step-up-needed", texts::NOT_ENOUGH, texts::OPEN_TO_STEP_UP, sign_in, language)
+}
+
+fn unauthorized(code: &str, title: Text, detail: Text, sign_in: &str, language: Language) -> Response<Body> {
     let status = StatusCode::UNAUTHORIZED;
     let problem = Problem {
-        r#type: kind("sign-in-needed"),
-        title: texts::SIGN_IN_NEEDED.in_language(language),
+        r#type: kind(code),
+        title: title.in_language(language),
         status: status.as_u16(),
-        detail: texts::OPEN_TO_SIGN_IN.in_language(language),
+        detail: detail.in_language(language),
         reference: None,
         sign_in: Some(sign_in),
         missing: Vec::new(),

@@ -4,8 +4,9 @@
 
 use http::StatusCode;
 
-use super::page::{AtProvider, FailureKind, NotAllowed, Page, SignInCause};
+use super::page::{AtProvider, FailureKind, NotAllowed, Page, SignInCause, Unsent};
 use super::texts::{self, Text};
+use crate::identity::access::Shortfall;
 
 /// The picture on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +60,26 @@ impl Page<'_> {
                 what: texts::SIGNED_OUT_OF_APP,
                 advice: texts::PRESS_TO_FINISH,
             },
-            Self::NothingSent { .. } => Summary {
+            Self::TooWeak { lacks, .. } => Summary {
+                status: StatusCode::FORBIDDEN,
+                code: "sign-in-too-weak",
+                mark: Mark::Closed,
+                heading: texts::NOT_ENOUGH,
+                what: match lacks {
+                    Shortfall::Acr => texts::WEAK_SIGN_IN,
+                    Shortfall::Age => texts::OLD_SIGN_IN,
+                },
+                advice: texts::CONFIRM_WHEN_ASKED,
+            },
+            Self::NothingSent { unsent, .. } => Summary {
                 status: StatusCode::FORBIDDEN,
                 code: "nothing-sent",
                 mark: Mark::Trouble,
                 heading: texts::NOTHING_SENT,
-                what: texts::SESSION_HAD_ENDED,
+                what: match unsent {
+                    Unsent::NoSession => texts::SESSION_HAD_ENDED,
+                    Unsent::WeakSession => texts::SIGN_IN_FIRST,
+                },
                 advice: texts::SEND_ONCE_MORE,
             },
             Self::Failure { kind, .. } => kind.summary(),

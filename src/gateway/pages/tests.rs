@@ -77,7 +77,19 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         confirm(Provider::Http),
         Page::PostToProvider { action, fields: &[("id_token_hint", "eyJhbGciOi"), ("state", "s")] },
     ]);
-    pages.push(Page::NothingSent { sign_in: "/_sso/sign-in", reference });
+    use crate::identity::access::Shortfall;
+    pages.extend([Unsent::NoSession, Unsent::WeakSession].map(|unsent| Page::NothingSent {
+        unsent,
+        sign_in: "/_sso/sign-in",
+        reference,
+    }));
+    pages.extend([Shortfall::Acr, Shortfall::Age].map(|lacks| Page::TooWeak {
+        lacks,
+        person,
+        retry,
+        sign_out,
+        reference,
+    }));
     pages.into_iter().enumerate().map(|(n, page)| (format!("{n:02}-{}", page.code()), page)).collect()
 }
 
@@ -240,6 +252,9 @@ fn statuses_follow_the_cause() {
         ("confirm-sign-out", 200),
         ("post-to-provider", 200),
         ("nothing-sent", 403),
+        ("nothing-sent", 403),
+        ("sign-in-too-weak", 403),
+        ("sign-in-too-weak", 403),
     ];
     let missing = missing();
     let found: Vec<_> =

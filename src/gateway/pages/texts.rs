@@ -104,6 +104,18 @@ texts! {
         "Ask your administrator to add it. Then sign out and sign in again.",
         "Попросите администратора добавить их. Потом выйдите и войдите снова.";
 
+    // Signed in, and not strongly or lately enough.
+    NOT_ENOUGH = "Please confirm who you are", "Подтвердите, что это вы";
+    WEAK_SIGN_IN =
+        "This page needs a stronger sign-in, such as one with a code from your phone. The sign-in service did not ask for it.",
+        "Для этой страницы нужен более надёжный вход, например с кодом из телефона. Служба входа его не запросила.";
+    OLD_SIGN_IN =
+        "This page needs a sign-in from just now. The sign-in service let you through without asking.",
+        "Для этой страницы нужно войти заново. Служба входа пропустила вас, ничего не спросив.";
+    CONFIRM_WHEN_ASKED =
+        "Try again and confirm when you are asked. If nobody asks you, give your administrator the reference below.",
+        "Попробуйте ещё раз и подтвердите вход, когда вас попросят. Если не попросят, назовите администратору код ниже.";
+
     // Signing out.
     SIGNED_OUT = "You are signed out", "Вы вышли";
     SIGNED_OUT_EVERYWHERE =
@@ -133,6 +145,9 @@ texts! {
     SESSION_HAD_ENDED =
         "Your session had ended, so what you sent did not arrive.",
         "Ваш сеанс закончился, и то, что вы отправляли, не дошло.";
+    SIGN_IN_FIRST =
+        "What you sent did not arrive: you have to confirm first who you are.",
+        "То, что вы отправляли, не дошло: сначала нужно подтвердить, что это вы.";
     SEND_ONCE_MORE =
         "To keep what you wrote, go back in your browser and copy it. Then sign in and send it once more.",
         "Чтобы не потерять написанное, вернитесь в браузере назад и скопируйте его. Потом войдите и отправьте ещё раз.";
@@ -197,4 +212,7 @@ texts! {
     OPEN_TO_SIGN_IN =
         "There is no session, or it has ended. Open the address in sign_in to sign in.",
         "Сеанса нет, или он закончился. Чтобы войти, откройте адрес из sign_in.";
+    OPEN_TO_STEP_UP =
+        "This needs a stronger or newer sign-in. Open the address in sign_in to confirm who you are.",
+        "Для этого нужен более надёжный или новый вход. Чтобы подтвердить вход, откройте адрес из sign_in.";
 }

@@ -232,7 +232,7 @@ fn a_verdict_is_yes_only_when_the_expression_says_true() {
         allow(Some("claims.age")),
     ]);
     let claims = json!({ "groups": ["admins"], "email_verified": "true", "age": 17 });
-    let verdicts = rules.verdicts(&serde_json::from_value(claims).unwrap());
+    let verdicts = rules.verdicts(&serde_json::from_value(claims).unwrap(), Proof::default());
     assert_eq!(verdicts[..3], [Verdict::Allowed, Verdict::Allowed, Verdict::Refused]);
     assert!(matches!(&verdicts[3], Verdict::Failed(reason) if reason.contains("missing")));
     assert!(matches!(&verdicts[4], Verdict::Failed(_)));
@@ -240,6 +240,31 @@ fn a_verdict_is_yes_only_when_the_expression_says_true() {
     assert_eq!(Fit::Rule(2).verdict(&verdicts), &Verdict::Refused);
     assert_eq!(Fit::Rule(9).verdict(&verdicts), &Verdict::Refused);
     assert_eq!(rules.access(Fit::Rule(9)), Access::SignedIn);
+}
+
+#[test]
+fn who_is_refused_anyway_is_not_asked_for_a_stronger_sign_in() {
+    let strong = |allow: &str| {
+        let strength = Strength::new(Some("urn:mfa".into()), Some(std::time::Duration::from_secs(60)));
+        Rule::compile(RuleSpec { allow: Some(allow.to_owned()), strength, ..RuleSpec::default() }).unwrap()
+    };
+    let rules = AccessRules::new(vec![
+        strong("claims.admin"),
+        strong("!claims.admin"),
+        rule(&["/a"], Access::SignedIn),
+    ]);
+    let claims = serde_json::from_value(json!({ "admin": true })).unwrap();
+    let auth_time = Some(Timestamp::from_secs(100));
+    for (acr, first) in [
+        (None, Verdict::Weak(Shortfall::Acr)),
+        (Some("urn:mfa"), Verdict::AllowedUntil(Timestamp::from_secs(160))),
+    ] {
+        let verdicts = rules.verdicts(&claims, Proof { acr, auth_time });
+        assert_eq!(verdicts, [first, Verdict::Refused, Verdict::Allowed]);
+    }
+    let strength = Strength::new(None, Some(std::time::Duration::from_secs(60)));
+    let public = RuleSpec { access: Access::Public, strength, ..RuleSpec::default() };
+    assert!(Rule::compile(public).unwrap_err().0.contains("public"));
 }
 
 /// How apps come from the bytes of a target to the path that they route by, each written apart from the

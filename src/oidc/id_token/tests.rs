@@ -28,6 +28,7 @@ fn check_with(
         algs: &Algorithm::ALL,
         nonce: &Secret::new("the nonce"),
         max_age: max_age.map(Duration::from_secs),
+        acr_values: None,
         access_token: &Secret::new("the access token"),
     };
     check(&token, &keys, &expected, NOW)
@@ -98,6 +99,23 @@ fn a_token_with_one_thing_wrong_is_refused() {
         ("auth_time", json!(now + 30), Some(0)),
     ] {
         assert!(check_with(Algorithm::Rs256, name, value.clone(), max_age).is_ok(), "{name} {value}");
+    }
+}
+
+#[test]
+fn an_acr_is_held_against_the_setting_and_what_this_login_asked_for_will_do_too() {
+    for (set, own, found, good) in [
+        (None, None, None, true),
+        (None, Some("urn:mfa"), Some("urn:password"), true),
+        (Some("urn:password urn:pin"), None, Some("urn:pin"), true),
+        (Some("urn:password"), None, Some("urn:mfa"), false),
+        (Some("urn:password"), None, None, false),
+        (Some("urn:password"), Some("urn:mfa"), Some("urn:mfa"), true),
+        (Some("urn:password"), Some("urn:mfa"), Some("urn:password"), true),
+        (Some("urn:password"), Some("urn:mfa"), Some("urn:pin"), false),
+    ] {
+        let claims = json!({ "acr": found }).as_object().unwrap().clone();
+        assert_eq!(check_acr(&claims, set, own).is_ok(), good, "{set:?} {own:?} {found:?}");
     }
 }
 
