@@ -25,6 +25,7 @@ struct Addresses<'a> {
     app: &'a str,
     redirect_uri: String,
     post_logout_redirect_uri: String,
+    initiate_login_uri: String,
 }
 
 impl Urls {
@@ -47,15 +48,17 @@ impl Urls {
 /// The addresses of all apps, by provider in the order of the configuration.
 fn addresses(settings: &Settings) -> Vec<Addresses<'_>> {
     let endpoints = &settings.gateway.endpoints;
-    let of_app = |app: &'_ App| {
-        let App { origin, prefix, callback_path, .. } = app;
-        (format!("{origin}{callback_path}"), format!("{origin}{prefix}{endpoints}/signed-out"))
-    };
     let each = settings.providers.iter().flat_map(|provider| {
-        let apps = settings.gateway.apps.iter().filter(|app| app.providers.contains(&provider.name));
-        apps.map(|app| {
-            let (redirect_uri, post_logout_redirect_uri) = of_app(app);
-            Addresses { provider: &provider.name, app: &app.name, redirect_uri, post_logout_redirect_uri }
+        settings.gateway.apps.iter().filter_map(|app| {
+            let App { name, origin, prefix, .. } = app;
+            let own = |endpoint: &str| format!("{origin}{prefix}{endpoints}/{endpoint}");
+            Some(Addresses {
+                provider: &provider.name,
+                app: name,
+                redirect_uri: format!("{origin}{}", app.callback_path_of(&provider.name)?),
+                post_logout_redirect_uri: own("signed-out"),
+                initiate_login_uri: own("initiate"),
+            })
         })
     });
     each.collect()
@@ -67,9 +70,13 @@ fn lines(addresses: &[Addresses<'_>]) -> String {
     let provider_width = width(|line| line.provider.chars().count());
     let app_width = width(|line| line.app.chars().count());
     let mut text = String::new();
-    for Addresses { provider, app, redirect_uri, post_logout_redirect_uri } in addresses {
-        for (what, address) in [("redirect", redirect_uri), ("post-logout", post_logout_redirect_uri)] {
-            text += &format!("{provider:<provider_width$}  {app:<app_width$}  {what:<11}  {address}\n");
+    for Addresses { provider, app, redirect_uri, post_logout_redirect_uri, initiate_login_uri } in addresses {
+        for (what, address) in [
+            ("redirect", redirect_uri),
+            ("post-logout", post_logout_redirect_uri),
+            ("initiate-login", initiate_login_uri),
+        ] {
+            text += &format!("{provider:<provider_width$}  {app:<app_width$}  {what:<14}  {address}\n");
         }
     }
     text

@@ -134,6 +134,8 @@ pub(super) struct Provider {
     pub(super) client_secret: Option<RawSecret>,
     pub(super) client_auth: Option<String>,
     pub(super) ca: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) domains: Vec<String>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) response_mode: Option<String>,
     pub(super) request: Option<String>,

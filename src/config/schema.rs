@@ -159,6 +159,8 @@ pub(super) const KEYS: &[Key] = &[
     later("providers.*.private_key", Secret),
     later("providers.*.tls_client", Table),
     now("providers.*.ca", Text),
+    now("providers.*.label", Text),
+    now("providers.*.domains", Texts),
     now("providers.*.scopes", Texts),
     now("providers.*.response_mode", Text),
     now("providers.*.request", Text),

@@ -97,6 +97,38 @@ fn providers_and_apps_keep_the_order_of_the_file() {
 }
 
 #[test]
+fn an_app_has_the_providers_that_it_lists_or_all_and_each_has_a_redirect_uri_of_its_own() {
+    const OTHER: &str = "domains = [\"Школа.РФ\"]\nlabel = \"Школа № 7\"\n[providers.another]\n\
+        issuer = \"https://b.example.org/\"\nclient_id = \"b\"";
+    for (app, providers, callbacks) in [
+        ("", &["trusted", "another"][..], &["/_sso/callback", "/_sso/callback/another"][..]),
+        (
+            "provider = [\"another\", \"trusted\"]",
+            &["another", "trusted"],
+            &["/_sso/callback", "/_sso/callback/trusted"],
+        ),
+        ("provider = [\"another\"]\ncallback_path = \"/x/\"", &["another"], &["/x/"]),
+        ("callback_path = \"/x/\"", &["trusted", "another"], &["/x/", "/x/another"]),
+    ] {
+        let settings = good(&with(OTHER, app, ""));
+        let app = &settings.gateway.apps[0];
+        assert_eq!(app.providers, providers);
+        let found: Vec<_> = providers.iter().map(|name| app.callback_path_of(name).unwrap()).collect();
+        assert_eq!(found, callbacks);
+        assert_eq!(app.callback_path_of("nobody"), None);
+        let trusted = &settings.providers[0];
+        assert_eq!(trusted.domains, ["xn--80atdl2c.xn--p1ai"]);
+        assert_eq!(trusted.label.as_deref(), Some("Школа № 7"));
+    }
+    // Neighbours on one origin may list the same ones in another order.
+    good(&with(
+        OTHER,
+        "provider = [\"trusted\", \"another\"]",
+        "[apps.b]\nurl = \"https://lms.example.org/b\"\nupstream = \"http://b\"\nprovider = [\"another\", \"trusted\"]",
+    ));
+}
+
+#[test]
 fn the_callback_path_sits_below_the_prefix_however_it_is_written() {
     for (url, callback, prefix, expected) in [
         ("https://h/", None, "", "/_sso/callback"),

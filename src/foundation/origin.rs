@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use url::Url;
+use url::{Host, Url};
 
 /// Whether a scheme is protected by TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +95,19 @@ pub fn fold_host(host: &str) -> String {
     folded
 }
 
+/// A domain name as it is compared, whichever script it was written in: in ASCII (UTS #46), lower case, without
+/// a final dot. `None` for what is no name: an address, or nothing with a dot in it.
+pub fn fold_domain(text: &str) -> Option<String> {
+    match Host::parse(text) {
+        Ok(Host::Domain(name)) => Some(fold_host(&name)).filter(|name| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            let labels = |label: &str| !label.is_empty() && label.bytes().all(plain);
+            name.len() <= 253 && name.contains('.') && name.split('.').all(labels)
+        }),
+        _ => None,
+    }
+}
+
 /// Whether a folded host is this machine by name or number.
 pub fn is_loopback_host(host: &str) -> bool {
     host == "localhost"
@@ -106,6 +119,36 @@ pub fn is_loopback_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn domains_are_compared_in_ascii_whatever_script_they_were_written_in() {
+        for (text, folded) in [
+            ("school.ru", Some("school.ru")),
+            ("SCHOOL.Ru.", Some("school.ru")),
+            ("школа.рф", Some("xn--80atdl2c.xn--p1ai")),
+            ("ШКОЛА.РФ", Some("xn--80atdl2c.xn--p1ai")),
+            ("xn--80atdl2c.xn--p1ai", Some("xn--80atdl2c.xn--p1ai")),
+            ("school。ru", Some("school.ru")),
+            ("ｓchool.ru", Some("school.ru")),
+            ("school", None),
+            ("localhost", None),
+            ("", None),
+            (".", None),
+            (".ru", None),
+            ("school..ru", None),
+            ("school.ru/x", None),
+            ("school.ru:443", None),
+            ("a@school.ru", None),
+            ("school.ru ", None),
+            ("*.school.ru", None),
+            ("127.0.0.1", None),
+            ("127.1", None),
+            ("[::1]", None),
+            ("xn--a", None),
+        ] {
+            assert_eq!(fold_domain(text).as_deref(), folded, "{text:?}");
+        }
+    }
 
     fn origin(text: &str) -> Origin {
         Origin::of(&Url::parse(text).unwrap()).unwrap()

@@ -33,6 +33,8 @@ pub struct Protected {
     /// Whether a rule is for some methods only.
     pub depends_on_methods: bool,
     own: String,
+    /// Where the answers of all providers but the first arrive.
+    further_callbacks: Vec<String>,
 }
 
 impl Protected {
@@ -52,6 +54,8 @@ impl Protected {
         let labels = Arc::new(AppLabels { name: settings.name.as_str().into(), rules });
         let origin = settings.origin.to_string();
         let own = format!("{}{endpoints}/", settings.prefix);
+        let further = settings.providers.iter().skip(1);
+        let further_callbacks = further.filter_map(|name| settings.callback_path_of(name)).collect();
         Self {
             depends_on_methods: settings.rules.depend_on_methods(),
             number,
@@ -62,6 +66,7 @@ impl Protected {
             labels,
             metrics,
             own,
+            further_callbacks,
         }
     }
 
@@ -89,7 +94,7 @@ impl Protected {
     /// # Errors
     /// When the path is below our prefix and names none of ours.
     pub fn endpoint(&self, path: &str) -> Result<Option<Endpoint>, Failure> {
-        if path == self.settings.callback_path {
+        if path == self.settings.callback_path || self.further_callbacks.iter().any(|known| path == known) {
             return Ok(Some(Endpoint::Callback));
         }
         match path.strip_prefix(self.own.as_str()) {
@@ -147,6 +152,11 @@ impl Protected {
         Url::parse(&self.address(&self.path_of(endpoint))).ok()
     }
 
+    /// The redirect URI of one of the app's providers; `None` for another's.
+    pub fn callback_of(&self, provider: &Provider) -> Option<Url> {
+        Url::parse(&self.address(&self.settings.callback_path_of(provider.name())?)).ok()
+    }
+
     /// The path of the app's front page.
     pub fn front_page(&self) -> String {
         format!("{}/", self.settings.prefix)
@@ -158,6 +168,8 @@ impl Protected {
 pub enum Endpoint {
     /// Starts a login.
     SignIn,
+    /// Starts a login that another site asks for.
+    Initiate,
     /// Takes the authorization response.
     Callback,
     /// Ends the session, here and at the provider.
@@ -174,6 +186,7 @@ pub enum Endpoint {
 
 const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::SignIn, "sign-in"),
+    (Endpoint::Initiate, "initiate"),
     (Endpoint::Callback, "callback"),
     (Endpoint::SignOut, "sign-out"),
     (Endpoint::SignedOut, "signed-out"),

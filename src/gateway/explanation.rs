@@ -161,7 +161,12 @@ fn walk(
             let (status, reason) = match Unsigned::of(method, Intent::Navigation) {
                 Unsigned::SignIn => (
                     302,
-                    "nobody is signed in: a navigation is sent to the provider (302), a script gets 401",
+                    if app.providers.len() > 1 {
+                        "nobody is signed in: a navigation is sent to the provider that was used last, or to a page to \
+                         choose one (302), a script gets 401"
+                    } else {
+                        "nobody is signed in: a navigation is sent to the provider (302), a script gets 401"
+                    },
                 ),
                 Unsigned::SayNothingWasSent => (
                     403,
@@ -206,7 +211,7 @@ const fn takes(endpoint: Endpoint) -> Option<&'static str> {
     match endpoint {
         Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Jwks => Some("GET, HEAD"),
         Endpoint::Callback => Some("GET"),
-        Endpoint::SignOut => Some("GET, POST"),
+        Endpoint::Initiate | Endpoint::SignOut => Some("GET, POST"),
         Endpoint::Verify => None,
     }
 }

@@ -14,7 +14,7 @@ use super::negotiation::is_speculative;
 use super::request::Facts;
 use super::routing::fit;
 use super::trail::Trail;
-use super::{authentication, return_to};
+use super::{authentication, choice, return_to};
 use crate::foundation::body::Body;
 use crate::identity::access::Strength;
 use crate::identity::readings::Path;
@@ -46,13 +46,15 @@ pub struct Wish {
     pub strength: Option<Strength>,
     /// `prompt` of this login, in place of the provider's setting.
     pub prompt: Option<&'static str>,
+    /// Whom the provider should propose, by e-mail address or name.
+    pub login_hint: Option<String>,
 }
 
 impl Wish {
     /// To arrive there, signed in as the rule asks that decides about it: at once, instead of once more there.
     pub fn to(app: &Protected, return_to: String) -> Self {
         let strength = strength_at(app, return_to::path_of(&return_to));
-        Self { return_to, strength, prompt: None }
+        Self { return_to, strength, prompt: None, login_hint: None }
     }
 }
 
@@ -65,7 +67,7 @@ pub fn strength_at(app: &Protected, path: &str) -> Option<Strength> {
     app.settings.rules.strength(fit).cloned()
 }
 
-/// Starts a login with the app's provider.
+/// Starts a login with the app's provider, or sends the browser to the page where one is chosen.
 ///
 /// # Errors
 /// As [`begin`].
@@ -76,8 +78,11 @@ pub async fn start(
     wish: Wish,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    let provider = app.providers.first().ok_or(Failure::Internal("an app has no provider"))?;
-    begin(worker, app, provider, facts, wish, trail).await
+    match choice::settled(app, facts.headers) {
+        Some(provider) => begin(worker, app, provider, facts, wish, trail).await,
+        None if is_speculative(facts.headers) => Err(Failure::SignInNeeded),
+        None => redirect(StatusCode::FOUND, &app.address(&again(app, &wish.return_to))),
+    }
 }
 
 /// Sends a browser to a provider of the app's. The answer sets the login's cookie.
@@ -96,13 +101,14 @@ pub async fn begin(
     if is_speculative(facts.headers) {
         return Err(Failure::SignInNeeded);
     }
-    let Wish { return_to, strength, prompt } = wish;
+    let Wish { return_to, strength, prompt, login_hint } = wish;
+    trail.provider = Some(Arc::clone(provider));
     trail.retry = Some(again(app, &return_to));
-    let redirect_uri =
-        app.url_of(Endpoint::Callback).ok_or(Failure::Internal("the callback is no address"))?;
+    let redirect_uri = app.callback_of(provider).ok_or(Failure::Internal("the callback is no address"))?;
     let provider = Arc::clone(provider);
     let request = LoginRequest {
         prompt: prompt.map(str::to_owned),
+        login_hint,
         acr_values: strength.as_ref().and_then(Strength::acr).map(str::to_owned),
         max_age: strength.as_ref().and_then(Strength::max_age),
         ..LoginRequest::new(redirect_uri)
@@ -124,7 +130,9 @@ pub async fn begin(
         logins.begin(&app.cookies, facts.headers, &state, &login, returns)
     });
     trail.cookies.extend(carried.map_err(|_| Failure::Internal("a login does not fit into a cookie"))?);
-    redirect(StatusCode::FOUND, address.as_str())
+    // What was posted must not be posted on.
+    let status = if *facts.method == Method::POST { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
+    redirect(status, address.as_str())
 }
 
 /// The session that the callback could not see: `SameSite=Strict` withholds its cookie there, and `Lax` from
@@ -149,9 +157,17 @@ pub fn from_page(app: &Protected, headers: &HeaderMap) -> String {
     app.address(&again(app, &page.unwrap_or_else(|| app.front_page())))
 }
 
-/// Where a login that wants to end at `return_to` is begun.
+/// Where a login that wants to end at `return_to` is begun, with a choice where there is one.
 pub fn again(app: &Protected, return_to: &str) -> String {
-    let query: String =
-        form_urlencoded::Serializer::new(String::new()).append_pair("return_to", return_to).finish();
+    sign_in_address(app, &[("return_to", return_to)])
+}
+
+/// Where a login with this provider is begun that wants to end at `return_to`.
+pub fn again_with(app: &Protected, provider: &Provider, return_to: &str) -> String {
+    sign_in_address(app, &[("provider", provider.name()), ("return_to", return_to)])
+}
+
+fn sign_in_address(app: &Protected, query: &[(&str, &str)]) -> String {
+    let query: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
     format!("{}?{query}", app.path_of(Endpoint::SignIn))
 }

@@ -16,6 +16,7 @@ pub mod answer;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
+pub mod choice;
 pub mod endpoints;
 pub mod explanation;
 pub mod failure;

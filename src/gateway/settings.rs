@@ -37,7 +37,7 @@ pub struct App {
     pub providers: Vec<String>,
     /// Whether the app sees the path prefix.
     pub strip_prefix: StripPrefix,
-    /// The redirect URI's path below the origin, complete with the prefix where it has one.
+    /// The path of its first provider's redirect URI below the origin, complete with the prefix where it has one.
     pub callback_path: String,
     /// Its identity headers.
     pub headers: HeaderMapping,
@@ -58,6 +58,21 @@ pub struct IdentityJwt {
     pub header: HeaderName,
     /// Its audience (`aud`): what the app is called in it.
     pub audience: String,
+}
+
+impl App {
+    /// The path of the redirect URI of one of the app's providers: the first has the app's own, each further one
+    /// its name behind it; `None` for a provider that is not the app's.
+    ///
+    /// SECURITY: RFC 9700 section 4.4.2.2: where a code of one provider's arrives, no other's is redeemed; so a
+    /// login that was begun at an attacker's provider can't end with a code of an honest one (mix-up), also
+    /// where neither sends `iss`.
+    pub fn callback_path_of(&self, provider: &str) -> Option<String> {
+        match self.providers.iter().position(|name| name == provider)? {
+            0 => Some(self.callback_path.clone()),
+            _ => Some(format!("{}/{provider}", self.callback_path.trim_end_matches('/'))),
+        }
+    }
 }
 
 /// Whether an app sees the path prefix of its address.

@@ -89,7 +89,8 @@ pub async fn answer(
     match Unsigned::of(facts.method, facts.intent()) {
         Unsigned::SignIn => {
             let strength = app.settings.rules.strength(fit).cloned();
-            let wish = Wish { return_to: facts.target().into_owned(), strength, prompt: None };
+            let wish =
+                Wish { return_to: facts.target().into_owned(), strength, prompt: None, login_hint: None };
             match person.and_then(|person| app.provider_named(&person.live.data().provider)) {
                 Some(provider) => login::begin(worker, app, provider, facts, wish, trail).await,
                 None => login::start(worker, app, facts, wish, trail).await,

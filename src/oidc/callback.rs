@@ -73,6 +73,9 @@ pub enum CallbackError {
     /// It belongs to another login, or to another browser's.
     #[error("its `state` is another login's")]
     OtherState,
+    /// RFC 9700 section 4.4.2.2: it came to the address of another login or provider (mix-up).
+    #[error("it arrived at another address than the one that the login asked for")]
+    OtherAddress,
     /// RFC 9207 section 2.4: announced, so it must be there.
     #[error("it has no `iss`, though the provider announces it")]
     NoIssuer,
@@ -105,6 +108,7 @@ impl CallbackError {
             | Self::CodeAndError
             | Self::Nothing => "callback_malformed",
             Self::OtherProvider | Self::NoState | Self::OtherState => "callback_state",
+            Self::OtherAddress => "callback_address",
             Self::NoIssuer | Self::OtherIssuer { .. } => "callback_issuer",
         }
     }
@@ -170,6 +174,17 @@ impl AuthorizationResponse {
 }
 
 impl PendingLogin {
+    /// Holds the address that a response arrived at against the redirect URI of this login; comes before
+    /// [`PendingLogin::check`].
+    ///
+    /// # Errors
+    /// When it arrived elsewhere.
+    pub fn arrived_at(&self, address: &str) -> Result<(), CallbackError> {
+        // RFC 9700 section 4.4.2.2: each provider has a redirect URI of its own.
+        // SECURITY: a code of an honest provider in a login that was begun at an attacker's (mix-up).
+        (address == self.redirect_uri).then_some(()).ok_or(CallbackError::OtherAddress)
+    }
+
     /// Holds the response against this login and spends both. How long a login may take is for whoever kept it
     /// to judge.
     ///

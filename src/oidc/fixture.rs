@@ -28,6 +28,8 @@ use crate::foundation::secret::Secret;
 pub(super) fn settings(issuer: &str) -> Settings {
     Settings {
         name: "trusted".into(),
+        label: None,
+        domains: Vec::new(),
         issuer: issuer.into(),
         discovery: Discovery::Fetch,
         endpoints: Endpoints::default(),

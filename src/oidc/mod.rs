@@ -55,6 +55,10 @@ use crate::foundation::secret::Secret;
 pub struct Settings {
     /// The administrator's name for it.
     pub name: String,
+    /// What people read where they choose a provider; left out, its name.
+    pub label: Option<String>,
+    /// The domains, folded, whose e-mail addresses belong to people who sign in here.
+    pub domains: Vec<String>,
     /// The issuer identifier, byte for byte as it must stand in `iss`.
     pub issuer: String,
     /// Whether the metadata is fetched from the issuer (OpenID Connect Discovery 1.0 section 4).

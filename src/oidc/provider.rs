@@ -208,6 +208,13 @@ impl Provider {
         Some(end_session::request(&self.settings, endpoint, session))
     }
 
+    /// The scheme of where people sign in, as far as it is known.
+    pub fn sign_in_scheme(&self) -> Scheme {
+        let known = self.metadata.get().and_then(|metadata| Origin::of(&metadata.authorization));
+        let issuer = || Url::parse(&self.settings.issuer).ok().as_ref().and_then(Origin::of);
+        known.or_else(issuer).map_or(Scheme::Https, |origin| origin.scheme())
+    }
+
     /// The scheme of the provider's own sign-out; `None` where it has none or is not known yet.
     pub fn sign_out_scheme(&self) -> Option<Scheme> {
         self.metadata.get()?.end_session.as_ref().and_then(Origin::of).map(|origin| origin.scheme())

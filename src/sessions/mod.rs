@@ -33,7 +33,7 @@ mod tests;
 mod ticket;
 mod upkeep;
 
-pub use cookie::{CookieNames, Malformed, Presented, is_cookie_name};
+pub use cookie::{Chosen, CookieNames, Malformed, Presented, is_cookie_name};
 pub use data::SessionData;
 pub use error::SessionsError;
 pub use live::Live;

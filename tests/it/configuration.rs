@@ -83,8 +83,9 @@ fn urls_prints_what_to_enter_at_the_provider() {
     let output = vestibule(&["urls"], GOOD, &[]);
     assert_eq!(
         stdout(&output),
-        "trusted  lms  redirect     https://lms.example.org/school/_sso/callback\n\
-         trusted  lms  post-logout  https://lms.example.org/school/_sso/signed-out\n"
+        "trusted  lms  redirect        https://lms.example.org/school/_sso/callback\n\
+         trusted  lms  post-logout     https://lms.example.org/school/_sso/signed-out\n\
+         trusted  lms  initiate-login  https://lms.example.org/school/_sso/initiate\n"
     );
     let output = vestibule(&["urls", "--json"], GOOD, &[]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -95,6 +96,7 @@ fn urls_prints_what_to_enter_at_the_provider() {
             "app": "lms",
             "redirect_uri": "https://lms.example.org/school/_sso/callback",
             "post_logout_redirect_uri": "https://lms.example.org/school/_sso/signed-out",
+            "initiate_login_uri": "https://lms.example.org/school/_sso/initiate",
         }])
     );
 }

@@ -3,9 +3,8 @@
 use super::Judge;
 use super::values::{DAY, MINUTE, SECOND};
 use crate::config::place::KeyPath;
-use crate::config::problem::{Fault, Finding};
+use crate::config::problem::Finding;
 use crate::config::raw::{App, OneOrMany, Raw};
-use crate::config::schema::nearest;
 use crate::config::source::shown;
 use crate::foundation::origin::{Origin, Scheme};
 use crate::foundation::trust::server_name;
@@ -25,7 +24,7 @@ impl Judge<'_> {
         let callback_path =
             self.callback_path(&at.key("callback_path"), raw.callback_path.as_deref(), prefix, endpoints);
         let upstream = self.upstream(at, raw, all);
-        let provider = self.app_provider(&at.key("provider"), raw.provider.as_ref(), all);
+        let providers = self.app_providers(&at.key("provider"), raw.provider.as_ref(), all);
         let headers = self.headers(&at.key("headers"), raw.headers.as_ref());
         let told = self.identity_jwt(&at.key("identity_jwt"), raw, headers, name.as_deref());
         let rules = self.rules(&at.key("rules"), &raw.rules);
@@ -43,7 +42,7 @@ impl Judge<'_> {
             origin,
             prefix,
             upstream: upstream?,
-            providers: vec![provider?],
+            providers: providers?,
             strip_prefix: if raw.strip_prefix { StripPrefix::Strip } else { StripPrefix::Keep },
             callback_path: callback_path?,
             headers,
@@ -97,38 +96,6 @@ impl Judge<'_> {
                 self.refuse(at, finding.expected(expected))
             }
             _ => Some(path),
-        }
-    }
-
-    fn app_provider(&mut self, at: &KeyPath, raw: Option<&OneOrMany<String>>, all: &Raw) -> Option<String> {
-        let names = || all.providers.keys().map(String::as_str);
-        match raw {
-            Some(OneOrMany::Many(_)) => {
-                let finding = Finding::later("a choice of providers").found("a list").expected("one name");
-                self.refuse(at, finding.mend("name one provider"))
-            }
-            Some(OneOrMany::One(name)) if all.providers.contains_key(name) => Some(name.clone()),
-            Some(OneOrMany::One(name)) => {
-                if self.report.is_blamed(&KeyPath::root().key("providers").key(name)) {
-                    return None;
-                }
-                let mend = nearest(name, names()).map_or_else(
-                    || format!("add [providers.{}]", shown(name)),
-                    |meant| format!("did you mean {meant:?}?"),
-                );
-                let finding = Finding::invalid("names no provider").found(format!("{:?}", shown(name)));
-                self.refuse(at, finding.expected(names().collect::<Vec<_>>().join(", ")).mend(mend))
-            }
-            None if all.providers.len() > 1 => {
-                let expected = names().collect::<Vec<_>>().join(", ");
-                let finding = Finding::new(Fault::NotSupportedYet(Some("a choice of providers".to_owned())));
-                self.refuse(
-                    at,
-                    finding.found("no provider").expected(format!("one of {expected}")).mend("name one"),
-                )
-            }
-            // Without any provider, that is the problem that is told.
-            None => names().next().map(str::to_owned),
         }
     }
 

@@ -1,14 +1,20 @@
-//! What apps owe each other: addresses of their own, and one provider for each origin.
+//! What apps owe each other: addresses of their own, and the same providers for each origin.
 
 use super::Judge;
 use crate::config::place::KeyPath;
 use crate::config::problem::{Fault, Finding};
 use crate::config::raw::Raw;
 use crate::gateway::App;
+use crate::oidc;
 
 impl Judge<'_> {
     /// `[apps]`.
-    pub(super) fn apps(&mut self, at: &KeyPath, raw: &Raw) -> Option<Vec<App>> {
+    pub(super) fn apps(
+        &mut self,
+        at: &KeyPath,
+        raw: &Raw,
+        providers: Option<&[oidc::Settings]>,
+    ) -> Option<Vec<App>> {
         if raw.apps.is_empty() && !self.report.is_blamed(at) {
             let mend = "add [apps.NAME] with url and upstream";
             self.report.add(at, Finding::new(Fault::Missing).expected("at least one app").mend(mend));
@@ -32,10 +38,11 @@ impl Judge<'_> {
                 self.own_addresses(at, app, other, endpoints);
             }
         }
+        self.choices(&judged, providers.unwrap_or_default());
         apps.into_iter().collect()
     }
 
-    /// Two apps on one origin need prefixes of their own, and share their sessions, hence their provider.
+    /// Two apps on one origin need prefixes of their own, and share their sessions, hence their providers.
     fn neighbours(&mut self, at: &KeyPath, first: &App, second: &App) {
         if first.prefix == second.prefix {
             let finding = Finding::invalid(format!("is the address of {:?} too", first.name));
@@ -43,13 +50,16 @@ impl Judge<'_> {
             let mend = "give each app a host or a path prefix of its own";
             self.report.add(&at.key(&second.name).key("url"), finding.found(found).mend(mend));
         }
-        if first.providers != second.providers {
+        let lists = |app: &App, name: &String| app.providers.contains(name);
+        let same = first.providers.iter().all(|name| lists(second, name))
+            && second.providers.iter().all(|name| lists(first, name));
+        if !same {
             // SECURITY: a session is the origin's; a person of one provider must not pass for one of another.
             let finding = Finding::invalid(format!("differs from that of {:?} on the same host", first.name));
             let finding =
                 finding.found(format!("{:?}", second.providers)).expected(format!("{:?}", first.providers));
             let path = at.key(&second.name).key("provider");
-            self.report.add(&path, finding.mend("use one provider for both, or hosts of their own"));
+            self.report.add(&path, finding.mend("use the same providers for both, or hosts of their own"));
         }
     }
 
@@ -95,9 +105,11 @@ impl Judge<'_> {
             self.report
                 .add(&at.key(&other.name).key("url"), finding.mend("change the prefix, or server.endpoints"));
         }
-        if below(&app.callback_path, &other.prefix) && !below(&app.callback_path, &own) {
+        let callbacks = app.providers.iter().filter_map(|provider| app.callback_path_of(provider));
+        let mut lost = callbacks.filter(|path| below(path, &other.prefix) && !below(path, &own));
+        if let Some(callback) = lost.next() {
             let finding = Finding::invalid(format!("lies below the prefix of {:?}", other.name));
-            let finding = finding.found(app.callback_path.clone()).mend("choose a path outside of it");
+            let finding = finding.found(callback).mend("choose a path outside of it");
             self.report.add(&at.key(name).key("callback_path"), finding);
         }
     }

@@ -5,6 +5,7 @@
 
 mod app;
 mod apps;
+mod choice;
 mod files;
 mod headers;
 mod provider;
@@ -57,7 +58,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, raw: &Raw) -> Option<Settings> {
     let telemetry = judge.telemetry(&root.key("log"), &raw.log);
     let pages = judge.pages(&root.key("pages"), &raw.pages);
     let providers = judge.providers(&root.key("providers"), &raw.providers);
-    let apps = judge.apps(&root.key("apps"), raw);
+    let apps = judge.apps(&root.key("apps"), raw, providers.as_deref());
     let network = network?;
     Some(Settings {
         server: server?,

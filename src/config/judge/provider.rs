@@ -46,6 +46,8 @@ impl Judge<'_> {
         let secret = raw.client_secret.as_ref().map(|secret| self.secret(&at.key("client_secret"), secret));
         let client_auth = self.client_auth(at, raw);
         let ca = self.trusted_certificates(&at.key("ca"), raw.ca.as_deref());
+        let label = self.label(&at.key("label"), raw);
+        let domains = self.domains(&at.key("domains"), raw);
         let scopes = self.scopes(&at.key("scopes"), raw.scopes.as_deref());
         let modes = ResponseMode::ALL.map(|mode| (mode.name(), mode));
         let mode = raw.response_mode.as_deref();
@@ -67,6 +69,8 @@ impl Judge<'_> {
         words?;
         Some(Settings {
             name: name?,
+            label: label?,
+            domains: domains?,
             issuer: issuer?,
             discovery,
             endpoints: endpoints?,

@@ -15,7 +15,7 @@ use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
 use crate::gateway::Worker;
 use crate::gateway::answer::{redirect, refresh};
-use crate::gateway::apps::{Endpoint, Protected};
+use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{Login, again};
 use crate::gateway::negotiation::Sender;
@@ -23,7 +23,7 @@ use crate::gateway::pages::SignInCause;
 use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
-use crate::gateway::{authentication, form, query, ticket};
+use crate::gateway::{authentication, choice, form, query, ticket};
 use crate::oidc::{AuthorizationResponse, CallbackError, Provider, SignIn};
 use crate::sessions::{Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
@@ -78,13 +78,19 @@ const POSTED_PARAM: &str = "posted";
 
 fn from_query(worker: &Worker, app: &Protected, facts: &Facts<'_>) -> Result<Came, Failure> {
     let sealed = query::value(facts.query, POSTED_PARAM);
-    let posted = sealed.and_then(|sealed| ticket::open(worker, app, POSTED, &sealed));
+    let posted = sealed.and_then(|sealed| ticket::open(worker, app, &posted_at(facts), &sealed));
     let response = match posted {
         // SECURITY: only a form that was posted here is sealed so, and it still needs this browser's login.
         Some(form) => AuthorizationResponse::parse_form(&form),
         None => AuthorizationResponse::parse(facts.query.unwrap_or_default()),
     };
     Ok(Came { response: response.map_err(refused)?, form: None })
+}
+
+/// SECURITY: sealed for the address that it came to, so that a form of one provider's can't be brought to another's
+/// (mix-up).
+fn posted_at(facts: &Facts<'_>) -> String {
+    format!("{POSTED}\0{}", facts.path.as_str())
 }
 
 async fn from_form(facts: &Facts<'_>, body: Incoming) -> Result<Came, Failure> {
@@ -142,8 +148,8 @@ async fn end_login(
             return Ok(Ended::Elsewhere(redirect(onwards, &app.address(&app.front_page()))));
         }
         Err(LoginError::Missing) if let Some(form) = form.filter(|_| is_from_elsewhere(app, facts)) => {
-            let sealed = ticket::seal(worker, app, POSTED, &form);
-            let here = app.address(&app.path_of(Endpoint::Callback));
+            let sealed = ticket::seal(worker, app, &posted_at(facts), &form);
+            let here = app.address(facts.path.as_str());
             let again = format!("{here}?{POSTED_PARAM}={sealed}");
             return Ok(Ended::Elsewhere(redirect(StatusCode::SEE_OTHER, &again)));
         }
@@ -155,6 +161,7 @@ async fn end_login(
     let provider = app.provider_named(login.pending.provider()).filter(|_| login.app == app.settings.name);
     let provider = Arc::clone(provider.ok_or(Failure::Login(SignInCause::NotBegunHere))?);
     trail.provider = Some(Arc::clone(&provider));
+    login.pending.arrived_at(&app.address(facts.path.as_str())).map_err(refused)?;
     // State and `iss` are compared here; only what comes out of it can be redeemed.
     let redemption = login.pending.check(&provider, response).map_err(Failure::SignIn)?;
     let asked = Arc::clone(&provider);
@@ -167,6 +174,7 @@ async fn end_login(
     trail
         .cookies
         .extend(begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?);
+    trail.cookies.extend(choice::remember(app, &provider));
     if let Some(weak) = weak {
         // SECURITY: not sent on, where the rule would send them back to the provider without end.
         trail.retry = Some(step_up::once_more(app, &login.return_to, provider.name()));

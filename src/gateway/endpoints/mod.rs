@@ -1,6 +1,7 @@
 //! Our own endpoints, below the operator's prefix on every app: one file each.
 
 pub mod callback;
+pub mod initiate;
 pub mod jwks;
 pub mod session;
 pub mod sign_in;
@@ -32,6 +33,7 @@ pub async fn answer(
     let facts = Facts::of(request.method(), request.uri(), request.headers())?;
     match endpoint {
         Endpoint::SignIn => sign_in::answer(worker, app, &facts, trail).await,
+        Endpoint::Initiate => initiate::answer(worker, app, request, trail).await,
         Endpoint::Callback => callback::answer(worker, app, request, trail).await,
         Endpoint::SignOut => sign_out::sign_out(worker, app, request, trail).await,
         Endpoint::SignedOut => sign_out::signed_out(worker, app, &facts),

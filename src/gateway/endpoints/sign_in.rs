@@ -1,7 +1,8 @@
-//! `GET E/sign-in?return_to=/path`: starts a login from a link in an app.
+//! `GET E/sign-in?return_to=/path&provider=NAME`: starts a login from a link in an app, and is the page where a
+//! provider is chosen, by its name or by an e-mail address.
 //!
-//! `provider=NAME` says with whom, `prompt=login` that the provider shall ask even who is signed in there, and
-//! `step_up=/path` for which path's rule the sign-in has to be strong enough, where `return_to` is not it.
+//! `prompt=login` says that the provider shall ask even who is signed in there, and `step_up=/path` for which
+//! path's rule the sign-in has to be strong enough, where `return_to` is not it.
 
 use http::{Method, Response};
 
@@ -9,14 +10,14 @@ use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
-use crate::gateway::login::Wish;
+use crate::gateway::login::{self, Wish};
 use crate::gateway::negotiation::Intent;
 use crate::gateway::query;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
-use crate::gateway::{login, return_to};
+use crate::gateway::{choice, return_to};
 
-/// Starts a login; a person who is signed in signs in again, perhaps as another.
+/// Starts a login, or asks with which provider; a person who is signed in signs in again, perhaps as another.
 ///
 /// # Errors
 /// When the provider cannot be reached, or the method is another. 401 for a script, which could not follow.
@@ -35,7 +36,7 @@ pub async fn answer(
     let wanted = query::value(facts.query, "return_to");
     let back =
         wanted.and_then(|wanted| return_to::on_origin(app, &wanted)).unwrap_or_else(|| app.front_page());
-    let mut wish = Wish::to(app, back);
+    let mut wish = Wish::to(app, back.clone());
     if let Some(path) = query::value(facts.query, "step_up") {
         wish.strength = login::strength_at(app, return_to::path_of(&path));
     }
@@ -44,12 +45,21 @@ pub async fn answer(
         Some("login") => Some("login"),
         Some(_) => return Err(Failure::BadRequest("prompt can be login and nothing else")),
     };
-    match query::value(facts.query, "provider") {
-        None => login::start(worker, app, facts, wish, trail).await,
-        Some(named) => {
-            let provider = app.provider_named(&named);
-            let provider = provider.ok_or(Failure::BadRequest("the app has no provider of that name"))?;
+    if let Some(named) = query::value(facts.query, "provider") {
+        let provider = app.provider_named(&named);
+        let provider = provider.ok_or(Failure::BadRequest("the app has no provider of that name"))?;
+        return login::begin(worker, app, provider, facts, wish, trail).await;
+    }
+    if let [only] = &*app.providers {
+        return login::begin(worker, app, only, facts, wish, trail).await;
+    }
+    let email = query::value(facts.query, choice::EMAIL);
+    let email = email.as_deref().map(str::trim).filter(|email| !email.is_empty());
+    match email.and_then(|email| Some((choice::by_email(&app.providers, email)?, email))) {
+        Some((provider, email)) => {
+            wish.login_hint = Some(email.to_owned());
             login::begin(worker, app, provider, facts, wish, trail).await
         }
+        None => Ok(choice::page(worker, app, facts.headers, &back, email)),
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::foundation::body::Body;
@@ -21,7 +21,7 @@ use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
 use crate::gateway::request::Facts;
 use crate::gateway::ticket::{open, seal};
 use crate::gateway::trail::Trail;
-use crate::gateway::{form, query, return_to};
+use crate::gateway::{choice, form, query, return_to};
 use crate::oidc::{self, EndSession, EndSessionRequest};
 use crate::telemetry::log::AUDIT;
 
@@ -67,6 +67,8 @@ pub async fn sign_out(
     }
     // What was to be set for a session that is over now is deleted instead.
     trail.cookies = app.cookies.clear(&parts.headers, 0);
+    let left = provider_of(app, person.as_ref(), &parts.headers);
+    trail.cookies.extend(left.and_then(|provider| choice::remember_leaving(app, provider)));
     leave(worker, app, person.as_ref(), back, &parts)
 }
 
@@ -117,7 +119,7 @@ fn leave(
     let landing =
         app.url_of(Endpoint::SignedOut).ok_or(Failure::Internal("the landing page is no address"))?;
     let data = person.map(|person| person.live.data());
-    let request = provider_of(app, person).and_then(|provider| {
+    let request = provider_of(app, person, &parts.headers).and_then(|provider| {
         provider.end_session(EndSession {
             id_token: data.and_then(|data| data.tokens.id.as_ref()),
             provider_session: data.and_then(|data| data.provider_session.as_deref()),
@@ -142,12 +144,15 @@ fn leave(
     }
 }
 
-/// The provider that a person signed in with; for nobody the app's only one.
-fn provider_of<'a>(app: &'a Protected, person: Option<&Person>) -> Option<&'a Arc<oidc::Provider>> {
-    match (person, &*app.providers) {
-        (Some(person), _) => app.provider_named(&person.live.data().provider),
-        (None, [only]) => Some(only),
-        (None, _) => None,
+/// The provider that a person signed in with; for nobody the one that was used here last.
+fn provider_of<'a>(
+    app: &'a Protected,
+    person: Option<&Person>,
+    headers: &HeaderMap,
+) -> Option<&'a Arc<oidc::Provider>> {
+    match person {
+        Some(person) => app.provider_named(&person.live.data().provider),
+        None => choice::last_used(app, headers),
     }
 }
 
@@ -166,7 +171,9 @@ fn ask(
         ticket: &ticket,
         return_to: back,
         stay: &stay,
-        provider: match provider_of(app, person).and_then(|provider| provider.sign_out_scheme()) {
+        provider: match provider_of(app, person, &parts.headers)
+            .and_then(|provider| provider.sign_out_scheme())
+        {
             None => Provider::None,
             Some(Scheme::Https) => Provider::Https,
             Some(Scheme::Http) => Provider::Http,
@@ -186,7 +193,7 @@ const REMAINS: &str = "-";
 /// SECURITY: bound to the session that it was shown for, so that another site cannot bring one of its own.
 fn agreement(person: &Person) -> String {
     let data = person.live.data();
-    format!("{AGREEMENT}\0{}\0{}", data.signed_in_at.as_secs(), data.subject)
+    format!("{AGREEMENT}\0{}\0{}\0{}", data.signed_in_at.as_secs(), data.provider, data.subject)
 }
 
 fn is_agreed(worker: &Worker, app: &Protected, person: &Person, ticket: &str) -> bool {

@@ -19,7 +19,8 @@ use http::{Response, StatusCode};
 
 pub use language::Language;
 pub use page::{
-    AtProvider, FailureKind, NotAllowed, Page, Provider, RETURN_TO_FIELD, SignInCause, TICKET_FIELD, Unsent,
+    AtProvider, ByEmail, FailureKind, NotAllowed, Offer, Page, Provider, RETURN_TO_FIELD, SignInCause,
+    TICKET_FIELD, Unsent,
 };
 pub(super) use policy::complete;
 
@@ -94,6 +95,7 @@ impl Pages {
                 .map(|action| Shown::of(action, language))
                 .filter(|shown| leads_to_a_site(shown.address))
                 .collect(),
+            choice: Choice::of(page, language),
             reference: page.reference().map(|reference| (text(texts::REFERENCE), reference)),
         }
     }
@@ -124,7 +126,30 @@ struct View<'a> {
     missing: Vec<&'a str>,
     person: Option<(&'static str, &'a str)>,
     actions: Vec<Shown<'a>>,
+    choice: Option<Choice<'a>>,
     reference: Option<(&'static str, &'a str)>,
+}
+
+/// The providers on a page, and the field for an e-mail address.
+struct Choice<'a> {
+    last: Option<(&'static str, Offer<'a>)>,
+    others: &'a [Offer<'a>],
+    by_email: Option<ByEmail<'a>>,
+    your_email: &'static str,
+    submit: &'static str,
+}
+
+impl<'a> Choice<'a> {
+    fn of(page: &Page<'a>, language: Language) -> Option<Self> {
+        let Page::Choose { last, others, by_email } = *page else { return None };
+        Some(Self {
+            last: last.map(|last| (texts::LAST_TIME.in_language(language), last)),
+            others,
+            by_email,
+            your_email: texts::YOUR_EMAIL.in_language(language),
+            submit: texts::CONTINUE.in_language(language),
+        })
+    }
 }
 
 /// A button on a page.

@@ -27,6 +27,15 @@ pub enum Page<'a> {
         /// Where the sign-in begins anew.
         retry: Option<&'a str>,
     },
+    /// Several providers to sign in with.
+    Choose {
+        /// The one that was used in this browser last.
+        last: Option<Offer<'a>>,
+        /// The others.
+        others: &'a [Offer<'a>],
+        /// The way by e-mail address, where a provider has domains.
+        by_email: Option<ByEmail<'a>>,
+    },
     /// Signed in, and not let in.
     NotAllowed {
         /// Why.
@@ -98,6 +107,28 @@ pub enum Page<'a> {
     },
 }
 
+/// A provider that a person can choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// What people call it.
+    pub label: &'a str,
+    /// Where a login with it begins.
+    pub address: &'a str,
+}
+
+/// The choice by e-mail address.
+#[derive(Clone, Copy, Debug)]
+pub struct ByEmail<'a> {
+    /// The sign-in endpoint; gets `email` and [`RETURN_TO_FIELD`].
+    pub action: &'a str,
+    /// Where to go after the sign-in.
+    pub return_to: &'a str,
+    /// The address that was given and that no provider here is for.
+    pub unknown: Option<&'a str>,
+    /// Where the sign-in goes on to.
+    pub onward: Provider,
+}
+
 /// Why a sign-in failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignInCause {
@@ -148,7 +179,7 @@ pub enum AtProvider {
     MayRemain,
 }
 
-/// Where a sign-out goes on to.
+/// Where a sign-out, or a sign-in by e-mail address, goes on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
     /// Nowhere: it ends here.
@@ -220,7 +251,10 @@ impl<'a> Page<'a> {
             | Self::TooWeak { reference, .. }
             | Self::NothingSent { reference, .. }
             | Self::Failure { reference, .. } => Some(reference),
-            Self::SignedOut { .. } | Self::ConfirmSignOut { .. } | Self::PostToProvider { .. } => None,
+            Self::Choose { .. }
+            | Self::SignedOut { .. }
+            | Self::ConfirmSignOut { .. }
+            | Self::PostToProvider { .. } => None,
         }
     }
 
@@ -245,6 +279,7 @@ impl<'a> Page<'a> {
     /// What can be done, the likelier first.
     pub(super) fn actions(&self) -> [Option<Action<'a>>; 2] {
         match *self {
+            Self::Choose { .. } => [None, None],
             Self::SignInFailed { retry, .. } => {
                 [retry.map(|to| Action::Link { label: texts::TRY_AGAIN, to }), None]
             }
@@ -283,12 +318,16 @@ impl<'a> Page<'a> {
     pub(super) fn sends(&self) -> Sends {
         match self {
             Self::NotAllowed { .. } | Self::TooWeak { .. } => Sends::ToUs,
-            Self::ConfirmSignOut { provider: Provider::None, .. } => Sends::ToUs,
-            Self::ConfirmSignOut { provider: Provider::Https, .. } => Sends::Onward,
-            Self::ConfirmSignOut { provider: Provider::Http, .. } => Sends::OnwardWithoutTls,
+            Self::Choose { by_email: Some(ByEmail { onward: provider, .. }), .. }
+            | Self::ConfirmSignOut { provider, .. } => match provider {
+                Provider::None => Sends::ToUs,
+                Provider::Https => Sends::Onward,
+                Provider::Http => Sends::OnwardWithoutTls,
+            },
             Self::PostToProvider { action, .. } if action.starts_with("https:") => Sends::Onward,
             Self::PostToProvider { .. } => Sends::OnwardWithoutTls,
-            Self::SignInFailed { .. }
+            Self::Choose { by_email: None, .. }
+            | Self::SignInFailed { .. }
             | Self::SignedOut { .. }
             | Self::NothingSent { .. }
             | Self::Failure { .. } => Sends::Nothing,

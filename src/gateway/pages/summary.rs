@@ -32,6 +32,17 @@ impl Page<'_> {
     pub(super) fn summary(&self) -> Summary {
         match self {
             Self::SignInFailed { cause, .. } => cause.summary(),
+            Self::Choose { by_email, .. } => {
+                let unknown = by_email.is_some_and(|by_email| by_email.unknown.is_some());
+                Summary {
+                    status: StatusCode::OK,
+                    code: "choose-provider",
+                    mark: Mark::Question,
+                    heading: texts::HOW_TO_SIGN_IN,
+                    what: if unknown { texts::UNKNOWN_EMAIL } else { texts::CHOOSE_YOUR_SERVICE },
+                    advice: if unknown { texts::CHECK_EMAIL_OR_CHOOSE } else { texts::CHOICE_IS_REMEMBERED },
+                }
+            }
             Self::NotAllowed { reason, .. } => reason.summary(),
             Self::SignedOut { provider, .. } => Summary {
                 status: StatusCode::OK,

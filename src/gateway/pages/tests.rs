@@ -20,6 +20,17 @@ fn missing() -> Vec<Missing> {
         .into()
 }
 
+const OFFERS: [Offer<'static>; 2] = [
+    Offer { label: "Школа № 7", address: "/_sso/sign-in?provider=school&return_to=%2F" },
+    Offer {
+        label: "Министерство образования и науки", address: "/_sso/sign-in?provider=ad&return_to=%2F"
+    },
+];
+
+fn by_email(unknown: Option<&str>) -> ByEmail<'_> {
+    ByEmail { action: "/_sso/sign-in", return_to: "/course", unknown, onward: Provider::Https }
+}
+
 /// Every page there is, by the name of its file.
 fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
     use FailureKind as F;
@@ -76,6 +87,11 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         confirm(Provider::Https),
         confirm(Provider::Http),
         Page::PostToProvider { action, fields: &[("id_token_hint", "eyJhbGciOi"), ("state", "s")] },
+    ]);
+    pages.extend([
+        Page::Choose { last: None, others: &OFFERS, by_email: None },
+        Page::Choose { last: Some(OFFERS[1]), others: &OFFERS[..1], by_email: Some(by_email(None)) },
+        Page::Choose { last: None, others: &OFFERS, by_email: Some(by_email(Some("anna@школа.рф"))) },
     ]);
     use crate::identity::access::Shortfall;
     pages.extend([Unsent::NoSession, Unsent::WeakSession].map(|unsent| Page::NothingSent {
@@ -251,6 +267,9 @@ fn statuses_follow_the_cause() {
         ("confirm-sign-out", 200),
         ("confirm-sign-out", 200),
         ("post-to-provider", 200),
+        ("choose-provider", 200),
+        ("choose-provider", 200),
+        ("choose-provider", 200),
         ("nothing-sent", 403),
         ("nothing-sent", 403),
         ("sign-in-too-weak", 403),

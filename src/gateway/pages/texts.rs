@@ -46,6 +46,24 @@ texts! {
     SIGNED_IN_AS = "You are signed in as", "Вы вошли как";
     REFERENCE = "Reference for your administrator", "Код для администратора";
 
+    // Several providers.
+    HOW_TO_SIGN_IN = "How do you want to sign in?", "Как вы хотите войти?";
+    CHOOSE_YOUR_SERVICE =
+        "Choose where you have an account.",
+        "Выберите, где у вас есть учётная запись.";
+    CHOICE_IS_REMEMBERED =
+        "Next time this browser takes you straight there, unless you sign out.",
+        "В следующий раз этот браузер откроет выбранный вход сразу, если вы не нажмёте «Выйти».";
+    UNKNOWN_EMAIL =
+        "No way to sign in belongs to that e-mail address.",
+        "Для такого адреса почты способ входа не найден.";
+    CHECK_EMAIL_OR_CHOOSE =
+        "Check the address for typing errors, or choose where you have an account.",
+        "Проверьте, нет ли в адресе опечатки, или выберите, где у вас есть учётная запись.";
+    LAST_TIME = "You signed in here last time", "В прошлый раз вы вошли здесь";
+    YOUR_EMAIL = "Or by your e-mail address", "Или по адресу электронной почты";
+    CONTINUE = "Continue", "Продолжить";
+
     // A sign-in that failed.
     SIGN_IN_FAILED = "Sign-in did not work", "Войти не получилось";
     NOT_BEGUN_HERE =

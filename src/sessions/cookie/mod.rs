@@ -15,9 +15,12 @@ use super::SameSite;
 use super::store::StoreError;
 use crate::foundation::origin::{Origin, Scheme};
 
+mod chosen;
 mod header;
 #[cfg(test)]
 mod tests;
+
+pub use chosen::Chosen;
 
 /// The length of a piece, in bytes: with its name and attributes it stays below the 4096 that browsers take.
 const PIECE: usize = 3800;

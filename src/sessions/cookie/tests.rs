@@ -113,7 +113,7 @@ fn the_session_is_read_out_of_any_cookie_header() {
 
 #[test]
 fn the_app_gets_its_own_cookies_byte_for_byte_and_none_of_ours() {
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 12] = [
         (&["a=b; c=\"d\";e"], &["a=b; c=\"d\";e"]),
         (&["__Host-vestibule=x"], &[]),
         (&["__Host-vestibule=x; a=b"], &["a=b"]),
@@ -122,6 +122,8 @@ fn the_app_gets_its_own_cookies_byte_for_byte_and_none_of_ours() {
         (&["a=b", "__Host-vestibule=x; __Host-vestibule.1=y", "c=d; vestibule-8443"], &["a=b", "c=d"]),
         (&["vestibule=1; vestibule-4180=2; __Host-vestibule-4180.3=4; __Secure-vestibule=5"], &[]),
         (&["vestibule-login-ab_c-d=1; __Host-vestibule-8443-login-x=2; a=b"], &["a=b"]),
+        (&["vestibule-provider=a; __Host-vestibule-8443-provider=b; a=b"], &["a=b"]),
+        (&["vestibule-providers=a"], &["vestibule-providers=a"]),
         (
             &["vestibules=1; xvestibule=2; vestibule-theme=3; Vestibule=4; vestibule.x=5; vestibule=6"],
             &["vestibules=1; xvestibule=2; vestibule-theme=3; Vestibule=4; vestibule.x=5"],
@@ -180,7 +182,9 @@ fn a_configured_name_is_a_short_token_without_dots() {
 
 /// Headers of pairs that are ours, almost ours, and the app's.
 fn cookies() -> impl Strategy<Value = Vec<String>> {
-    let own = prop_oneof!["(__Host-|__Secure-)?vestibule(-[0-9]{1,5})?(\\.[0-9]|-login-[a-z0-9_-]{1,8})?"];
+    let own = prop_oneof![
+        "(__Host-|__Secure-)?vestibule(-[0-9]{1,5})?(\\.[0-9]|-provider|-login-[a-z0-9_-]{1,8})?"
+    ];
     let app = "[a-z_]{0,3}(vestibule)?[a-z.=-]{0,4}";
     let pair = (prop_oneof![own, app.prop_map(|s| s)], "(=[!-:<-~\u{e0}-\u{ff} ]{0,9})?");
     let segment = (" {0,2}", pair).prop_map(|(space, (name, value))| format!("{space}{name}{value}"));
