@@ -32,6 +32,12 @@ mod signing_in;
 /// Every way in which the answer of a sign-in can come back.
 mod response_modes;
 
+/// Several providers for one app.
+mod choosing_a_provider;
+
+/// A login that a portal asks for.
+mod initiating;
+
 /// What a failed sign-in gets.
 mod failed_sign_in;
 

@@ -201,7 +201,7 @@ const REFUSALS: &[(&str, &str, &str, &str, &str)] = &[
         "by TLS",
     ),
     ("url = \"https://x\"", "", "", "providers.trusted.url", "did you mean apps.NAME.url?"),
-    ("", "provider = [7]", "", "apps.lms.provider[0]", "found: a number"),
+    ("", "provider = [7]", "", "apps.lms.provider[0]", "found: the number 7"),
     ("", "host_header = \"app\"", "", "apps.lms.host_header", "expected: \"keep\", \"upstream\""),
     ("", "timeouts = { connect = \"5\" }", "", "apps.lms.timeouts.connect", "is not a duration"),
     ("", "callback_path = \"callback\"", "", "apps.lms.callback_path", "is not a plain path"),
