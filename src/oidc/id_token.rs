@@ -16,6 +16,8 @@ use super::{Algorithm, Settings};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
+pub(super) mod refreshed;
+
 /// What the ID token of one login is held against.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected<'a> {
@@ -74,6 +76,9 @@ pub enum IdTokenError {
     /// `sub` is not 1 to 255 ASCII characters.
     #[error("its `sub` is not 1 to 255 printable ASCII characters")]
     Subject,
+    /// It came with a refresh and is not like the one before.
+    #[error("its `{0}` is not that of the ID token before the refresh")]
+    Changed(&'static str),
 }
 
 impl IdTokenError {
@@ -98,6 +103,7 @@ impl IdTokenError {
             Self::Acr { .. } => "id_token_acr",
             Self::AccessTokenHash => "id_token_at_hash",
             Self::Subject => "id_token_subject",
+            Self::Changed(_) => "id_token_changed",
         }
     }
 
@@ -139,21 +145,10 @@ pub(super) fn check(
     expected: &Expected<'_>,
     now: Timestamp,
 ) -> Result<IdToken, IdTokenError> {
-    let settings = expected.settings;
-    let leeway = settings.clock_skew.min(jwt::MOST_SKEW);
     // Core 3.1.3.7 (1), decryption: we register no key for it; an encrypted token is refused as such.
     // Core 3.1.3.7 (2) to (10)
-    let policy = Policy {
-        issuer: &settings.issuer,
-        audience: &settings.client_id,
-        trusted_audience: settings.audience.as_deref(),
-        other_audiences: OtherAudiences::Refused,
-        authorized_party: Some(&settings.client_id),
-        algs: expected.algs,
-        typ: &["jwt"],
-        leeway,
-        required: &["exp", "iat"],
-    };
+    let policy = policy(expected.settings, expected.algs);
+    let leeway = policy.leeway;
     let verified = jwt::verify(token.expose(), keys, &policy, now)?;
     let claims = verified.claims;
 
@@ -174,6 +169,21 @@ pub(super) fn check(
     let subject = check_subject(&claims)?.to_owned();
     let provider_session = claims.get("sid").and_then(Value::as_str).filter(|sid| !sid.is_empty());
     Ok(IdToken { subject, provider_session: provider_session.map(str::to_owned), auth_time, claims })
+}
+
+/// What any ID token of a provider is held against.
+fn policy<'a>(settings: &'a Settings, algs: &'a [Algorithm]) -> Policy<'a> {
+    Policy {
+        issuer: &settings.issuer,
+        audience: &settings.client_id,
+        trusted_audience: settings.audience.as_deref(),
+        other_audiences: OtherAudiences::Refused,
+        authorized_party: Some(&settings.client_id),
+        algs,
+        typ: &["jwt"],
+        leeway: settings.clock_skew.min(jwt::MOST_SKEW),
+        required: &["exp", "iat"],
+    }
 }
 
 fn check_nonce(claims: &Map<String, Value>, expected: &Secret) -> Result<(), IdTokenError> {

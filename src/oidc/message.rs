@@ -28,6 +28,8 @@ pub enum Call {
     Userinfo,
     /// The introspection endpoint.
     Introspection,
+    /// The revocation endpoint.
+    Revocation,
 }
 
 impl fmt::Display for Call {
@@ -39,6 +41,7 @@ impl fmt::Display for Call {
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo endpoint",
             Self::Introspection => "introspection endpoint",
+            Self::Revocation => "revocation endpoint",
         })
     }
 }

@@ -22,6 +22,7 @@ pub(super) struct Metadata {
     pub(super) end_session: Option<Url>,
     /// Where a token's state is asked for.
     pub(super) introspection: Option<Url>,
+    pub(super) revocation: Option<Url>,
     /// How we authenticate at the token endpoint.
     pub(super) client_auth: ClientAuth,
     /// The signature algorithms that an ID token may have.
@@ -61,6 +62,7 @@ impl Metadata {
             jwks: read.needed("jwks_uri", by_hand.jwks.as_ref())?,
             end_session: read.optional("end_session_endpoint", by_hand.end_session.as_ref()),
             introspection: read.optional("introspection_endpoint", by_hand.introspection.as_ref()),
+            revocation: read.optional("revocation_endpoint", by_hand.revocation.as_ref()),
             client_auth: client_auth(settings, read.list("token_endpoint_auth_methods_supported").as_deref()),
             id_token_algs: id_token_algs(
                 settings,

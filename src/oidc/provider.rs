@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::HttpResponse;
+use serde_json::{Map, Value};
 use tracing::debug;
 use url::Url;
 
@@ -18,7 +19,7 @@ use super::callback::{CallbackError, Redemption};
 use super::client_auth::{self, Form};
 use super::end_session::{self, EndSession, EndSessionRequest};
 use super::error::{OidcError, SetupError};
-use super::id_token::{self, Expected, IdToken};
+use super::id_token::{self, Expected, IdToken, IdTokenError};
 use super::jwks::{self, Keys};
 use super::message::Call;
 use super::metadata::Metadata;
@@ -28,7 +29,10 @@ use super::transport::Transport;
 use super::{ClientAuth, Discovery, Settings, discovery, introspection, report, userinfo};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::{Origin, Scheme};
+use crate::foundation::secret::Secret;
 use crate::identity::claims::{Claims, Tokens};
+
+mod refreshing;
 
 /// How long [`Provider::keep_fresh`] sleeps at most, so that a clock that jumped is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -124,7 +128,7 @@ impl Provider {
     /// Fetches metadata and keys, again when they age, again after failures, without end.
     pub async fn keep_fresh(self: Arc<Self>) {
         loop {
-            let wait = self.refresh().await;
+            let wait = self.fetch_due().await;
             tokio::time::sleep(wait.clamp(Duration::from_millis(500), LONGEST_SLEEP)).await;
         }
     }
@@ -166,14 +170,7 @@ impl Provider {
         let answer = self.post(Call::Token, metadata.client_auth, &metadata.token, form).await?;
         let grant = token::response(&answer, self.clock.now())?;
         let id_token = self.verify(&grant, &redemption, &metadata, keys).await?;
-        let userinfo = match &metadata.userinfo {
-            Some(endpoint) => {
-                let request = userinfo::request(endpoint, &grant.access_token)?;
-                let answer = self.transport.exchange(Call::Userinfo, request).await?;
-                Some(userinfo::response(&answer, &id_token.subject)?)
-            }
-            None => None,
-        };
+        let userinfo = self.userinfo(&metadata, &grant.access_token, &id_token.subject).await?;
         let IdToken { subject, provider_session, auth_time, claims } = id_token;
         let claims = userinfo::merge(claims, userinfo);
         let Grant { access_token, access_expires_at, id_token, refresh_token } = grant;
@@ -221,7 +218,7 @@ impl Provider {
     }
 
     /// Fetches what is due; says how long until something is due again.
-    async fn refresh(&self) -> Duration {
+    async fn fetch_due(&self) -> Duration {
         if self.metadata.due_in(self.clock.now()).is_zero() {
             self.fetch_metadata(Why::Due).await.ok();
         }
@@ -253,6 +250,16 @@ impl Provider {
             access_token: &grant.access_token,
         };
         let check = |keys: &Keys| id_token::check(&grant.id_token, keys, &expected, self.clock.now());
+        self.verify_with(metadata, keys, check).await
+    }
+
+    /// Checks by the keys that are known or, where newer ones could make the token good, by those.
+    async fn verify_with<T>(
+        &self,
+        metadata: &Metadata,
+        keys: Arc<Keys>,
+        check: impl Fn(&Keys) -> Result<T, IdTokenError>,
+    ) -> Result<T, OidcError> {
         let error = match check(&keys) {
             Ok(id_token) => return Ok(id_token),
             Err(error) => error,
@@ -291,6 +298,19 @@ impl Provider {
         let answer = self.post(Call::Introspection, metadata.client_auth, endpoint, form).await?;
         let answer = introspection::response(&answer)?;
         Ok(access_token::introspected(answer, &self.settings, self.clock.now()).map(Arc::new))
+    }
+
+    /// What userinfo says of a person, where it is asked.
+    async fn userinfo(
+        &self,
+        metadata: &Metadata,
+        access_token: &Secret,
+        subject: &str,
+    ) -> Result<Option<Map<String, Value>>, OidcError> {
+        let Some(endpoint) = &metadata.userinfo else { return Ok(None) };
+        let request = userinfo::request(endpoint, access_token)?;
+        let answer = self.transport.exchange(Call::Userinfo, request).await?;
+        userinfo::response(&answer, subject).map(Some)
     }
 
     async fn known_metadata(&self) -> Result<Arc<Metadata>, OidcError> {

@@ -22,6 +22,15 @@ pub(super) struct Grant {
     pub(super) refresh_token: Option<Secret>,
 }
 
+/// What the token endpoint answers to any grant.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) access_token: Secret,
+    pub(super) access_expires_at: Option<Timestamp>,
+    pub(super) id_token: Option<Secret>,
+    pub(super) refresh_token: Option<Secret>,
+}
+
 /// What a code is redeemed with: RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
 pub(super) fn form(redemption: &Redemption) -> Form {
     Form::default()
@@ -33,6 +42,14 @@ pub(super) fn form(redemption: &Redemption) -> Form {
 
 /// RFC 6749 sections 5.1 and 5.2, Core 3.1.3.3 to 3.1.3.5.
 pub(super) fn response(response: &HttpResponse, now: Timestamp) -> Result<Grant, OidcError> {
+    let Answer { access_token, access_expires_at, id_token, refresh_token } = answer(response, now)?;
+    // Core 3.1.3.3: id_token
+    let id_token = id_token.ok_or(missing("id_token"))?;
+    Ok(Grant { access_token, access_expires_at, id_token, refresh_token })
+}
+
+/// RFC 6749 sections 5.1 and 5.2; the ID token is there or not.
+pub(super) fn answer(response: &HttpResponse, now: Timestamp) -> Result<Answer, OidcError> {
     let mut answer = message::json(Call::Token, response)?;
     // Some refuse with status 200.
     if !answer.contains_key("access_token")
@@ -50,13 +67,12 @@ pub(super) fn response(response: &HttpResponse, now: Timestamp) -> Result<Grant,
         None | Some(Value::Null) => return Err(missing("token_type")),
         Some(_) => return Err(member("token_type", MemberProblem::NotA("a string"))),
     }
-    // Core 3.1.3.3: id_token
-    let id_token = token(&mut answer, "id_token")?.ok_or(missing("id_token"))?;
+    let id_token = token(&mut answer, "id_token")?;
     // RFC 6749 section 5.1: refresh_token and expires_in are optional; scope is not needed, and comes as a
     // string or a list.
     let refresh_token = token(&mut answer, "refresh_token").ok().flatten();
     let access_expires_at = expires_in(answer.get("expires_in")).map(|span| now.plus(span));
-    Ok(Grant { access_token, access_expires_at, id_token, refresh_token })
+    Ok(Answer { access_token, access_expires_at, id_token, refresh_token })
 }
 
 fn token(answer: &mut Map<String, Value>, name: &'static str) -> Result<Option<Secret>, OidcError> {

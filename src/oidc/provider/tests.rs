@@ -124,7 +124,7 @@ async fn an_answer_that_can_not_be_trusted_or_read_is_told_by_its_fault() {
 async fn a_provider_that_is_down_at_start_is_tried_again_and_found_when_it_is_up() {
     let world = World::with(FakeProvider::start().await, |_| {});
     world.fake.says(DISCOVERY, 503, "");
-    let wait = world.provider.refresh().await;
+    let wait = world.provider.fetch_due().await;
     assert_eq!(wait, Duration::from_secs(1));
     assert_eq!(world.provider.begin(callback()).await.unwrap_err().fault(), Fault::Unreachable);
     let Readiness::Waiting { attempts: 1, last: Some(last), .. } = world.provider.readiness() else {
@@ -139,19 +139,19 @@ async fn a_provider_that_is_down_at_start_is_tried_again_and_found_when_it_is_up
     world.provider.begin(callback()).await.unwrap();
     assert!(world.provider.begin(callback()).await.is_ok(), "a login that needs it fetches it");
     assert!(matches!(world.provider.readiness(), Readiness::Waiting { .. }), "the keys are still to come");
-    world.provider.refresh().await;
+    world.provider.fetch_due().await;
     assert_eq!(world.provider.readiness(), Readiness::Ready);
 }
 
 #[tokio::test]
 async fn a_provider_that_goes_down_later_leaves_what_is_known() {
     let world = World::new().await;
-    let wait = world.provider.refresh().await;
+    let wait = world.provider.fetch_due().await;
     assert!(wait > Duration::from_secs(3000), "{wait:?}");
     world.fake.says(DISCOVERY, 500, "");
     world.fake.says("/jwks", 200, "<html>");
     world.later(3600);
-    world.provider.refresh().await;
+    world.provider.fetch_due().await;
     assert!(matches!(world.provider.readiness(), Readiness::Stale { since: NOW, attempts: 1, .. }));
     assert!(world.provider.begin(callback()).await.is_ok());
     world.tokens("k1", Signer::get(Algorithm::Rs256), &[]);
@@ -280,7 +280,7 @@ async fn endpoints_set_by_hand_need_no_discovery() {
     assert!(world.provider.begin(callback()).await.is_ok());
     let sign_in = world.redeem().await.unwrap();
     assert_eq!(sign_in.claims.0.get("name"), None, "there is no userinfo endpoint");
-    world.provider.refresh().await;
+    world.provider.fetch_due().await;
     assert_eq!(world.seen(DISCOVERY), 0);
     assert_eq!(world.provider.readiness(), Readiness::Ready);
     let back = Url::parse("https://lms.example/").unwrap();
