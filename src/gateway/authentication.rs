@@ -2,7 +2,8 @@
 //!
 //! A worker keeps the sessions that it opened ([`opened`](super::opened)), and a connection who asked last: for
 //! a request of a session that is kept, nothing is decrypted, rendered or asked of a store. A session that is
-//! ended anywhere is ended here too: its `Live` is shared by the whole process.
+//! ended anywhere is ended here too: its `Live` is shared by the whole process. What is kept of a session that
+//! was renewed is old: one word of the `Live` tells that, and when its tokens are due ([`renewal`]).
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -16,11 +17,12 @@ use super::Worker;
 use super::apps::Protected;
 use super::failure::Failure;
 use super::profile::Profile;
+use super::renewal;
 use super::request::Survey;
 use super::visitor::Visitor;
 use crate::foundation::clock::Timestamp;
 use crate::identity::claims::{Claims, text};
-use crate::sessions::{Live, Presented};
+use crate::sessions::{Found, Live, Presented, Version};
 
 /// A signed-in person, as one app meets them. Cloned for each request, and so counted on the worker alone.
 #[derive(Clone, Debug)]
@@ -33,6 +35,10 @@ pub struct Known {
     pub live: Arc<Live>,
     /// What the app is told, and by which rules they may enter.
     pub profile: Rc<Profile>,
+    /// The content of the session that the profile was made of.
+    version: Version,
+    /// The content that the cookie holds.
+    carried: Version,
 }
 
 impl Deref for Person {
@@ -47,6 +53,12 @@ impl Person {
     /// How a person is called, for our own pages.
     pub fn display_name(&self) -> Option<String> {
         name_in(&self.live.data().claims)
+    }
+
+    /// Whether this is what the session holds and nothing is to be done about it.
+    fn is_current(&self, now: Timestamp) -> bool {
+        let mark = self.live.mark();
+        mark.version() == self.version && !mark.is_due(now)
     }
 }
 
@@ -72,7 +84,7 @@ pub async fn visitors_person(
     let only = survey.marks.cookies == 1;
     if let Some(known) = visitor.known(app, cookie).filter(|_| only) {
         let now = worker.gateway.clock.now();
-        if known.live.is_alive(now) {
+        if known.live.is_alive(now) && known.is_current(now) {
             used(worker, app, &known, now, cookies);
             return Ok(Some(known));
         }
@@ -114,18 +126,27 @@ pub async fn person(
             None => return Ok(None),
         },
     };
-    let now = gateway.clock.now();
+    let mut now = gateway.clock.now();
+    if person.live.is_alive(now) && person.live.mark().is_due(now) {
+        renewal::attend(gateway, app, &person.live, now).await;
+        now = gateway.clock.now();
+    }
     if !person.live.is_alive(now) {
         worker.opened.forget(app.number, presented.as_bytes());
         return Ok(None);
     }
+    let person = if person.live.mark().version() == person.version {
+        person
+    } else {
+        meet(worker, app, &presented, Arc::clone(&person.live), person.carried)
+    };
     used(worker, app, &person, now, cookies);
     Ok(Some(person))
 }
 
 fn used(worker: &Worker, app: &Protected, person: &Person, now: Timestamp, cookies: &mut Vec<HeaderValue>) {
     person.live.touch(now);
-    cookies.extend(worker.gateway.sessions.reissue(&app.cookies, &person.live));
+    cookies.extend(worker.gateway.sessions.reissue(&app.cookies, &person.live, person.carried));
 }
 
 async fn open(
@@ -135,9 +156,24 @@ async fn open(
 ) -> Result<Option<Person>, Failure> {
     let found = worker.gateway.sessions.find(&app.cookies, presented).await.map_err(Failure::Store)?;
     // SECURITY: a session with one provider is nobody to an app that trusts another.
-    let Some(live) = found.filter(|live| app.provider_named(&live.data().provider).is_some()) else {
+    let Some(Found { live, carried }) =
+        found.filter(|found| app.provider_named(&found.live.data().provider).is_some())
+    else {
         return Ok(None);
     };
+    Ok(Some(meet(worker, app, presented, live, carried)))
+}
+
+/// Renders a person for an app, and keeps it.
+fn meet(
+    worker: &Worker,
+    app: &Protected,
+    presented: &Presented<'_>,
+    live: Arc<Live>,
+    carried: Version,
+) -> Person {
+    // Before the data: what was rendered may be newer than this says, and never older.
+    let version = live.mark().version();
     let data = live.data();
     let subject = data.subject.as_str().into();
     let profile = Profile::new(&app.settings, subject, &data.claims, &data.tokens, data.auth_time);
@@ -145,7 +181,7 @@ async fn open(
         let (header, reason) = (&omitted.header, &omitted.reason);
         tracing::warn!(app = %app.settings.name, %header, %reason, "an identity header, or a part of it, is left out");
     }
-    let person = Person(Rc::new(Known { live, profile: Rc::new(profile) }));
+    let person = Person(Rc::new(Known { live, profile: Rc::new(profile), version, carried }));
     worker.opened.keep(app.number, presented.as_bytes(), person.clone());
-    Ok(Some(person))
+    person
 }

@@ -101,7 +101,7 @@ async fn session_end(worker: Rc<Worker>, person: Option<Person>) {
         if !person.live.is_alive(now) {
             return;
         }
-        let rest = person.live.data().expires_at.since(now).min(SESSION_CHECK);
+        let rest = person.live.expires_at().since(now).min(SESSION_CHECK);
         tokio::select! {
             () = person.live.ended() => return,
             () = tokio::time::sleep(rest) => {}

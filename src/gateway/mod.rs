@@ -29,6 +29,7 @@ pub mod opened;
 pub mod pages;
 pub mod profile;
 pub mod query;
+pub mod renewal;
 pub mod request;
 pub mod response;
 pub mod return_to;

@@ -117,8 +117,9 @@ pub fn once_more(app: &Protected, return_to: &str, provider: &str) -> String {
 /// Where a person signs in for this request, and ends on the page that it was sent from.
 fn address(app: &Protected, facts: &Facts<'_>, person: Option<&Person>) -> String {
     let mut further = Vec::with_capacity(2);
-    if let Some(person) = person {
-        further.push(("provider", person.live.data().provider.as_str()));
+    let data = person.map(|person| person.live.data());
+    if let Some(data) = &data {
+        further.push(("provider", data.provider.as_str()));
     }
     let path = facts.path.as_str();
     if path.len() <= LONGEST {

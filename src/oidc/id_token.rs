@@ -157,7 +157,7 @@ pub(super) fn check(
 
     // Core 3.1.3.7 (12): acr, when it was asked for. The provider may answer with less (section 3.1.2.1); an
     // operator who sets `acr_values` means it.
-    check_acr(&claims, settings.acr_values.as_deref(), expected.acr_values)?;
+    check_acr(&claims, expected.settings.acr_values.as_deref(), expected.acr_values)?;
 
     // Core 3.1.3.7 (13): auth_time
     let auth_time = check_auth_time(&claims, expected.max_age, leeway, now)?;

@@ -35,6 +35,15 @@ pub struct SessionData {
     pub signed_in_at: Timestamp,
     /// When it ends, however it is used.
     pub expires_at: Timestamp,
+    /// When the tokens came.
+    #[serde(default)]
+    pub tokens_from: Timestamp,
+    /// When the access token stops being good, where the provider said so.
+    #[serde(default)]
+    pub access_expires_at: Option<Timestamp>,
+    /// How often it was renewed: a higher number is the newer content of one session.
+    #[serde(default)]
+    pub renewals: u32,
 }
 
 /// A value that can't be encoded: it is too large, or of a shape that MessagePack has no form for.
@@ -106,6 +115,9 @@ pub(super) mod tests {
             auth_time: Some(now),
             signed_in_at: now,
             expires_at: now.plus(std::time::Duration::from_secs(24 * 3600)),
+            tokens_from: now,
+            access_expires_at: None,
+            renewals: 0,
         }
     }
 

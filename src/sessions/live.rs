@@ -1,12 +1,18 @@
 //! A session that is open in this process: one value, shared by all workers, that ends for all of them at
 //! once. Whether it is alive is three comparisons on atomics; nothing here waits for a store.
+//!
+//! What it holds can be replaced while it is in use; who it is, and when it ends, cannot.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use http::HeaderValue;
 use tokio::sync::Notify;
 
 use super::data::SessionData;
+use super::renewal::{Mark, Renewals, Version};
 use super::store::{Gone, RecordName};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::sealing::RecordSecret;
@@ -15,12 +21,23 @@ use crate::foundation::sealing::RecordSecret;
 pub struct Live {
     name: RecordName,
     secret: RecordSecret,
-    data: SessionData,
+    expires_at: Timestamp,
     idle_timeout: Duration,
     last_seen: AtomicU64,
-    saved_seen: AtomicU64,
     ended: AtomicBool,
+    /// The [`Mark`] of `data`.
+    mark: AtomicU64,
+    data: ArcSwap<SessionData>,
+    saved_seen: AtomicU64,
+    /// How often it was renewed by what a store, or the browser's cookie, knows.
+    saved_renewals: AtomicU64,
     end: Notify,
+    renewals: Mutex<Renewals>,
+    landing: Notify,
+    /// Held while the store gets new content, so that older never comes after newer.
+    writing: tokio::sync::Mutex<()>,
+    /// The cookies that hold this content, once they were made.
+    cookies: Mutex<Option<(Version, Vec<HeaderValue>)>>,
 }
 
 impl Live {
@@ -33,23 +50,40 @@ impl Live {
         Self {
             name: secret.name(),
             secret,
-            data,
+            expires_at: data.expires_at,
             idle_timeout,
             last_seen: AtomicU64::new(last_seen.as_secs()),
-            saved_seen: AtomicU64::new(last_seen.as_secs()),
             ended: AtomicBool::new(false),
+            mark: AtomicU64::new(Mark::of(&data).bits()),
+            saved_seen: AtomicU64::new(last_seen.as_secs()),
+            saved_renewals: AtomicU64::new(data.renewals.into()),
+            data: ArcSwap::from_pointee(data),
             end: Notify::new(),
+            renewals: Mutex::default(),
+            landing: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+            cookies: Mutex::default(),
         }
     }
 
-    /// Who is signed in.
-    pub const fn data(&self) -> &SessionData {
-        &self.data
+    /// Who is signed in, and what is known of them now. Not for every request: see [`Live::mark`].
+    pub fn data(&self) -> Arc<SessionData> {
+        self.data.load_full()
+    }
+
+    /// Which content it has and whether its tokens are due. Read before [`Live::data`], it is never newer.
+    pub fn mark(&self) -> Mark {
+        Mark::from_bits(self.mark.load(Ordering::Acquire))
+    }
+
+    /// When it ends, however it is used.
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
     }
 
     /// Whether the session still stands: not ended, used within the idle time, not past its end.
     pub fn is_alive(&self, now: Timestamp) -> bool {
-        !self.is_ended() && now < self.data.expires_at && now.since(self.last_seen()) < self.idle_timeout
+        !self.is_ended() && now < self.expires_at && now.since(self.last_seen()) < self.idle_timeout
     }
 
     /// Notes that the session is being used. Ask [`Live::is_alive`] first: what is idle stays so.
@@ -91,12 +125,61 @@ impl Live {
 
     /// What ends it when another session takes its place, also where this process no longer knows it.
     pub const fn gone(&self) -> Gone {
-        Gone { name: self.name, expires_at: self.data.expires_at }
+        Gone { name: self.name, expires_at: self.expires_at }
     }
 
     pub(super) fn mark_ended(&self) {
         self.ended.store(true, Ordering::Release);
         self.end.notify_waiters();
+    }
+
+    /// Puts other content in the place of what is held; for whoever holds the renewal, or found newer content.
+    pub(super) fn replace(&self, data: SessionData) {
+        let renewals = self.renewals();
+        let mark = Mark::of(&data);
+        self.data.store(Arc::new(data));
+        self.set_mark(&renewals, mark);
+    }
+
+    /// Notes that a browser shows this content, and takes it over where it is newer than what is known here:
+    /// after a restart a browser may send an older cookie and its newest side by side.
+    pub(super) fn is_shown(&self, data: SessionData) -> Version {
+        let version = Version::of(&data);
+        self.save_renewals(data.renewals);
+        if self.data.load().renewals < data.renewals {
+            self.replace(data);
+        }
+        version
+    }
+
+    /// Notes that content renewed so often is known elsewhere.
+    pub(super) fn save_renewals(&self, renewals: u32) {
+        self.saved_renewals.fetch_max(renewals.into(), Ordering::Relaxed);
+    }
+
+    /// Whether only this process knows the newest content.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.saved_renewals.load(Ordering::Relaxed) < u64::from(self.data.load().renewals)
+    }
+
+    pub(super) fn renewals(&self) -> MutexGuard<'_, Renewals> {
+        self.renewals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_mark(&self, _held: &MutexGuard<'_, Renewals>, mark: Mark) {
+        self.mark.store(mark.bits(), Ordering::Release);
+    }
+
+    pub(super) const fn landing(&self) -> &Notify {
+        &self.landing
+    }
+
+    pub(super) const fn writing(&self) -> &tokio::sync::Mutex<()> {
+        &self.writing
+    }
+
+    pub(super) fn cookies(&self) -> MutexGuard<'_, Option<(Version, Vec<HeaderValue>)>> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last use that a store, or the browser's cookie, knows of.

@@ -27,6 +27,8 @@ mod live;
 mod login;
 mod packing;
 mod registry;
+mod renewal;
+mod replacing;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,8 @@ pub use data::SessionData;
 pub use error::SessionsError;
 pub use live::Live;
 pub use login::{LoginError, Logins, Return};
+pub use renewal::{Mark, Renewal, Turn, Version};
+pub use replacing::{News, Standing};
 pub use store::{Gone, StoreError};
 
 use registry::{Known, Registry};
@@ -88,6 +92,15 @@ pub enum SameSite {
     Strict,
     /// Always sent; needs `Secure`.
     None,
+}
+
+/// A session that a cookie opened.
+#[derive(Debug)]
+pub struct Found {
+    /// The session.
+    pub live: Arc<Live>,
+    /// The content that the cookie itself holds; where it holds none, the session's own.
+    pub carried: Version,
 }
 
 /// All sessions of this process: finds, makes and ends them.
@@ -176,7 +189,8 @@ impl Sessions {
     }
 
     /// The session that a request presents; `None` when there is none or it is over. A session that is open in
-    /// this process is found without the store.
+    /// this process is found without the store, with the newest content that is known here: a cookie that holds
+    /// older content finds that, too.
     ///
     /// # Errors
     /// When the store can't be used: nobody is signed out by that.
@@ -184,10 +198,19 @@ impl Sessions {
         &self,
         names: &CookieNames,
         presented: &Presented<'_>,
-    ) -> Result<Option<Arc<Live>>, StoreError> {
+    ) -> Result<Option<Found>, StoreError> {
         let Some(ticket) = Ticket::open(&self.keys, names.origin(), presented.as_bytes()) else {
             return Ok(None);
         };
+        let live = self.open_session(&ticket).await?;
+        Ok(live.map(|live| {
+            let carried = ticket.carried.as_ref().and_then(|kept| self.read_record(&ticket.secret, kept));
+            let carried = carried.map_or_else(|| live.mark().version(), |data| live.is_shown(data));
+            Found { live, carried }
+        }))
+    }
+
+    async fn open_session(&self, ticket: &Ticket) -> Result<Option<Arc<Live>>, StoreError> {
         let name = ticket.secret.name();
         loop {
             let now = self.clock.now();
@@ -234,8 +257,8 @@ impl Sessions {
         let cookies = self.cookies_of(names, &live, &kept)?;
         let entry = Entry {
             name: *live.name(),
-            indexes: self.indexes_of(live.data()),
-            expires_at: live.data().expires_at,
+            indexes: self.indexes_of(&live.data()),
+            expires_at: live.expires_at(),
             kept,
         };
         let change = Change::Put { entry, replacing };
@@ -291,7 +314,7 @@ impl Sessions {
     ) -> Result<Vec<HeaderValue>, StoreError> {
         let carried = (self.store.custody() == Custody::Browser).then(|| kept.clone());
         let ticket = Ticket { secret: live.secret().clone(), carried };
-        let lasts = live.data().expires_at.since(self.clock.now());
+        let lasts = live.expires_at().since(self.clock.now());
         names.set_session(&ticket.seal(&self.keys, names.origin()), lasts)
     }
 }

@@ -12,6 +12,7 @@ use super::Sessions;
 use super::cookie::CookieNames;
 use super::data;
 use super::live::Live;
+use super::renewal::Version;
 use super::store::{BATCH, Change, Custody, Kept, StoreError};
 use crate::foundation::clock::Timestamp;
 
@@ -49,7 +50,10 @@ impl Sessions {
     /// When the store can't be used.
     pub async fn flush(&self) -> Result<(), StoreError> {
         match self.store.custody() {
-            Custody::Store => self.save(|live| live.last_seen() > live.saved_seen()).await,
+            Custody::Store => {
+                self.save_content().await?;
+                self.save(|live| live.last_seen() > live.saved_seen()).await
+            }
             Custody::Browser => Ok(()),
         }
     }
@@ -64,18 +68,31 @@ impl Sessions {
     }
 
     /// With the cookie store: `Set-Cookie` values that tell the browser's cookie of the last use, when that is
-    /// due; for one of several answers at a time. Call it on every answer to somebody who is signed in.
-    pub fn reissue(&self, names: &CookieNames, live: &Live) -> Vec<HeaderValue> {
-        let last_seen = live.last_seen();
-        let due = self.store.custody() == Custody::Browser
-            && last_seen.since(live.saved_seen()) >= self.grain()
-            && !live.is_ended()
-            && live.save_seen(last_seen);
-        if !due {
+    /// due, for one of several answers at a time; or of newer content than the `carried`, with every answer
+    /// until the browser shows it. Call it on every answer to somebody who is signed in.
+    pub fn reissue(&self, names: &CookieNames, live: &Live, carried: Version) -> Vec<HeaderValue> {
+        if self.store.custody() == Custody::Store || live.is_ended() {
             return Vec::new();
         }
-        let Ok(record) = data::encode(live.data()) else { return Vec::new() };
-        self.cookies_of(names, live, &Kept { record, last_seen }).unwrap_or_default()
+        let last_seen = live.last_seen();
+        let version = live.mark().version();
+        let due = last_seen.since(live.saved_seen()) >= self.grain() && live.save_seen(last_seen);
+        if !due && carried == version {
+            return Vec::new();
+        }
+        let mut made = live.cookies();
+        // Parallel answers give the same bytes, so that their pieces fit each other whichever comes last.
+        if !due
+            && let Some((of, cookies)) = &*made
+            && *of == version
+        {
+            return cookies.clone();
+        }
+        let data = live.data();
+        let Ok(record) = data::encode(&*data) else { return Vec::new() };
+        let cookies = self.cookies_of(names, live, &Kept { record, last_seen }).unwrap_or_default();
+        *made = Some((Version::of(&data), cookies.clone()));
+        cookies
     }
 
     /// One round: saves, lets go, sweeps.
@@ -85,14 +102,17 @@ impl Sessions {
         let rests = |live: &Live| now.since(live.last_seen()) >= rest;
         if self.store.custody() == Custody::Store {
             let grain = self.grain();
+            self.save_content().await?;
             self.save(|live| {
                 let unsaved = live.last_seen().since(live.saved_seen());
                 unsaved >= grain || (!unsaved.is_zero() && rests(live))
             })
             .await?;
-            self.registry.clear(now, |live| rests(live) && live.last_seen() <= live.saved_seen());
+            self.registry.clear(now, |live| {
+                rests(live) && live.last_seen() <= live.saved_seen() && !live.is_unsaved()
+            });
         } else {
-            self.registry.clear(now, rests);
+            self.registry.clear(now, |live| rests(live) && !live.is_unsaved());
         }
         // The store's times may be this far behind; `find` judges idle time to the second.
         let behind = self.grain() + RESTS + 2 * ROUND;

@@ -114,6 +114,7 @@ pub struct Metrics {
     strangers: Arc<AppMetrics>,
     sign_ins: Labelled,
     sign_outs: Labelled,
+    renewals: Labelled,
     gauges: Mutex<Vec<GaugeRow>>,
 }
 
@@ -148,6 +149,11 @@ impl Metrics {
     /// Counts a sign-out by who asked for it.
     pub fn sign_out(&self, provider: &str, by: &str) {
         self.sign_outs.add([provider, by]);
+    }
+
+    /// Counts a renewal of a session's tokens by how it ended: `ok`, or an error's stable code.
+    pub fn renewal(&self, provider: &str, outcome: &str) {
+        self.renewals.add([provider, outcome]);
     }
 
     /// Shows a value that is asked for when the metrics are read.
@@ -219,6 +225,12 @@ impl Collector for Table {
         for (name, help, counts, labels) in [
             ("sign_ins", "Sign-ins by provider and outcome", &metrics.sign_ins, ["provider", "outcome"]),
             ("sign_outs", "Sign-outs by provider and who asked", &metrics.sign_outs, ["provider", "by"]),
+            (
+                "token_refreshes",
+                "Refreshes of tokens by provider and outcome",
+                &metrics.renewals,
+                ["provider", "outcome"],
+            ),
         ] {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for ([first, second], count) in &*counts.0.lock().unwrap_or_else(PoisonError::into_inner) {

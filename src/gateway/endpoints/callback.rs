@@ -226,6 +226,9 @@ fn session(provider: &Provider, person: SignIn, now: Timestamp, sessions: &Sessi
         auth_time: person.auth_time,
         signed_in_at: now,
         expires_at: sessions.expiry(now),
+        tokens_from: now,
+        access_expires_at: person.access_expires_at,
+        renewals: 0,
     }
 }
 

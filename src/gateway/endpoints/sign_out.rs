@@ -21,7 +21,7 @@ use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
 use crate::gateway::request::Facts;
 use crate::gateway::ticket::{open, seal};
 use crate::gateway::trail::Trail;
-use crate::gateway::{choice, form, query, return_to};
+use crate::gateway::{choice, form, query, renewal, return_to};
 use crate::oidc::{self, EndSession, EndSessionRequest};
 use crate::telemetry::log::AUDIT;
 
@@ -60,7 +60,11 @@ pub async fn sign_out(
     }
     if let Some(person) = &person {
         worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
-        let (name, provider) = (&app.settings.name, &person.live.data().provider);
+        let data = person.live.data();
+        let (name, provider) = (&app.settings.name, &data.provider);
+        if let Some(provider) = app.provider_named(provider) {
+            renewal::revoke(&worker.gateway, provider, &data);
+        }
         worker.gateway.metrics.sign_out(provider, "user");
         let (client, subject) = (trail.record.client, trail.record.subject.as_deref());
         tracing::info!(target: AUDIT, event = "sign_out", %client, app = %name, %provider, subject, "signed out");
@@ -121,8 +125,8 @@ fn leave(
     let data = person.map(|person| person.live.data());
     let request = provider_of(app, person, &parts.headers).and_then(|provider| {
         provider.end_session(EndSession {
-            id_token: data.and_then(|data| data.tokens.id.as_ref()),
-            provider_session: data.and_then(|data| data.provider_session.as_deref()),
+            id_token: data.as_ref().and_then(|data| data.tokens.id.as_ref()),
+            provider_session: data.as_ref().and_then(|data| data.provider_session.as_deref()),
             post_logout_redirect_uri: &landing,
             state: &seal(worker, app, AFTER, &format!("{ENDED}{to}")),
         })

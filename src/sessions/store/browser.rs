@@ -53,6 +53,10 @@ impl Store for BrowserStore {
                 Ok(vec![gone.name])
             }
             Change::Put { replacing: None, .. } | Change::Touch(_) => Ok(Vec::new()),
+            Change::Replace { name, .. } => {
+                // The browser gets the new record with its next answers.
+                Ok(self.with(|ended| ended.names.contains(&name)).then_some(name).into_iter().collect())
+            }
             Change::EndBy(_) => Err(StoreError::Unsupported),
             Change::Sweep { now, .. } => {
                 self.with(|ended| ended.forget_until(now));

@@ -71,6 +71,13 @@ impl Shelves {
                 gone.extend(self.remove_all(longest_unused));
                 gone
             }
+            Change::Replace { name, record } => match self.entries.get_mut(&name) {
+                Some(entry) => {
+                    entry.kept.record = record;
+                    Vec::new()
+                }
+                None => vec![name],
+            },
             Change::Touch(seen) => {
                 seen.into_iter().for_each(|(name, at)| self.touch(name, at));
                 Vec::new()

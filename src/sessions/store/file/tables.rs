@@ -77,6 +77,13 @@ impl<'txn> Tables<'txn> {
                 self.remove_all(&unused)?;
                 gone.extend(unused);
             }
+            Change::Replace { name, record } => {
+                if self.records.get(name)?.is_none() {
+                    gone.push(*name);
+                } else {
+                    self.records.insert(name, record.as_slice())?;
+                }
+            }
             Change::Touch(seen) => {
                 for (name, at) in seen {
                     self.touch(name, at.as_secs())?;

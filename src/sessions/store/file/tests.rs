@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::disk::{Absent, database};
 use super::*;
-use crate::sessions::store::contract::{World, keeps_the_contract};
+use crate::sessions::store::contract::{World, keeps_the_contract, refresh_token};
 
 fn fresh(limit: usize) -> Arc<dyn Store> {
     let dir = tempfile::tempdir().unwrap();
@@ -49,6 +49,21 @@ async fn a_session_that_was_reported_made_survives_a_kill_and_one_reported_ended
     assert!(world.find(&after, &jar).await.is_some());
     assert!(world.find(&after, &old).await.is_none());
     assert_eq!(after.count().await.unwrap(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_right_after_a_renewal_leaves_the_newest_refresh_token() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut world = world(&dir);
+    let before = world.process();
+    let (live, mut jar) = world.sign_in(&before).await;
+    for token in ["r1", "r2", "r3"] {
+        world.renew(&before, &live, &mut jar, token).await;
+    }
+    fs::copy(dir.path().join("sessions.redb"), killed.path().join("sessions.redb")).unwrap();
+    world.replace(Arc::new(open(&killed).unwrap()));
+    let found = world.find(&world.process(), &jar).await.unwrap();
+    assert_eq!(refresh_token(&found), "r3");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,13 +127,20 @@ async fn a_disk_that_fails_is_never_a_session_made_and_when_it_is_back_so_are_th
     let (live, jar) = world.sign_in(&sessions).await;
 
     broken.store(true, Ordering::SeqCst);
-    let made = sessions.create(&world.names, live.data().clone(), Some(live.gone())).await;
+    let data = crate::sessions::SessionData::clone(&live.data());
+    let made = sessions.create(&world.names, data, Some(live.gone())).await;
     assert!(matches!(made, Err(super::StoreError::Unreachable(_))));
     assert!(matches!(sessions.end(&live).await, Err(super::StoreError::Unreachable(_))));
     assert!(world.find(&sessions, &jar).await.is_some(), "who is known stays signed in");
     assert!(sessions.check().await.is_err(), "reading works, and is not enough");
 
+    let unwritten = world.renew_only(&sessions, &live, "r1").await;
+    assert!(matches!(unwritten, Err(super::StoreError::Unreachable(_))));
+    assert_eq!(refresh_token(&live), "r1", "the old one is spent at the provider");
+
     broken.store(false, Ordering::SeqCst);
+    sessions.flush().await.unwrap();
+    assert_eq!(refresh_token(&world.find(&world.process(), &jar).await.unwrap()), "r1", "written late");
     assert!(world.find(&world.process(), &jar).await.is_some());
     sessions.end(&live).await.unwrap();
     sessions.check().await.unwrap();
