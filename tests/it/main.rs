@@ -71,6 +71,9 @@ mod explaining;
 /// How long a sign-in lasts, and what survives.
 mod sessions;
 
+/// Tokens refreshed beside the requests, and revoked after them.
+mod refreshing;
+
 /// Sign-out, here and at the provider.
 mod signing_out;
 

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -31,6 +32,8 @@ pub enum Endpoint {
     Userinfo,
     /// `/logout`
     EndSession,
+    /// `/revoke`
+    Revocation,
 }
 
 /// An ID token that is about to be signed.
@@ -59,6 +62,7 @@ type Bend<T> = Box<dyn Fn(&mut T) + Send + Sync>;
 
 struct Behaviour {
     replaced: HashMap<Endpoint, Answer>,
+    slow: HashMap<Endpoint, Duration>,
     discovery: Bend<Value>,
     key_set: Bend<Value>,
     response: Bend<Vec<(String, String)>>,
@@ -67,8 +71,11 @@ struct Behaviour {
     userinfo: Bend<Value>,
     person: Value,
     keys: Vec<Arc<SigningKey>>,
+    /// How long access tokens are good, in seconds; with it, refresh tokens are given.
+    refreshable: Option<u64>,
 }
 
+#[derive(Clone)]
 struct Grant {
     nonce: Option<String>,
     challenge: Option<String>,
@@ -86,6 +93,8 @@ struct State {
     issuer: String,
     behaviour: Mutex<Behaviour>,
     codes: Mutex<HashMap<String, Grant>>,
+    /// The refresh tokens: the good ones with their grants, and the spent ones.
+    refresh_tokens: Mutex<HashMap<String, Option<Grant>>>,
 }
 
 impl Rogue {
@@ -101,6 +110,7 @@ impl Rogue {
             issuer: format!("{}{path}", server.origin()),
             behaviour: Mutex::new(Behaviour {
                 replaced: HashMap::new(),
+                slow: HashMap::new(),
                 discovery: Box::new(|_| ()),
                 key_set: Box::new(|_| ()),
                 response: Box::new(|_| ()),
@@ -109,8 +119,10 @@ impl Rogue {
                 userinfo: Box::new(|_| ()),
                 person: json!({"sub": "u-1", "name": "Анна Каренина", "email": "anna@school.example"}),
                 keys: vec![Arc::new(key)],
+                refreshable: None,
             }),
             codes: Mutex::default(),
+            refresh_tokens: Mutex::default(),
         });
         let answering = Arc::clone(&state);
         server.answer(move |request| answering.answer(request));
@@ -135,10 +147,16 @@ impl Rogue {
         self.state.behaviour.lock().unwrap().replaced.insert(endpoint, answer);
     }
 
+    /// From now on this endpoint takes so long to answer.
+    pub fn slow_down(&self, endpoint: Endpoint, by: Duration) {
+        self.state.behaviour.lock().unwrap().slow.insert(endpoint, by);
+    }
+
     /// From now on every endpoint answers as it should.
     pub fn restore(&self) {
         let mut behaviour = self.state.behaviour.lock().unwrap();
         behaviour.replaced.clear();
+        behaviour.slow.clear();
         behaviour.discovery = Box::new(|_| ());
         behaviour.key_set = Box::new(|_| ());
         behaviour.response = Box::new(|_| ());
@@ -178,12 +196,24 @@ impl Rogue {
     }
 
     /// From now on its clock is ahead by so much, as that of a gateway whose time was moved.
-    pub fn is_ahead(&self, by: std::time::Duration) {
+    pub fn is_ahead(&self, by: Duration) {
         self.bend_id_token(move |draft| {
             for time in ["iat", "exp"] {
                 draft.claims[time] = json!(draft.claims[time].as_u64().unwrap() + by.as_secs());
             }
         });
+    }
+
+    /// From now on it gives refresh tokens, each good once, beside access tokens that are good for so long. One
+    /// that comes twice ends all grants.
+    pub fn gives_refresh_tokens(&self, lifetime: Duration) {
+        self.state.behaviour.lock().unwrap().refreshable = Some(lifetime.as_secs());
+    }
+
+    /// How often a refresh token was redeemed.
+    pub fn refreshes(&self) -> usize {
+        let asked = self.asked("/token");
+        asked.iter().filter(|request| request.param("grant_type").as_deref() == Some("refresh_token")).count()
     }
 
     /// Bends the userinfo response.
@@ -218,12 +248,13 @@ impl State {
             "token" => Endpoint::Token,
             "userinfo" => Endpoint::Userinfo,
             "logout" => Endpoint::EndSession,
+            "revoke" => Endpoint::Revocation,
             _ => return Answer::of(404, "text/plain", "no such endpoint"),
         };
         if let Some(answer) = behaviour.replaced.get(&endpoint) {
             return answer.clone();
         }
-        match endpoint {
+        let answer = match endpoint {
             Endpoint::Discovery => self.discovery(&behaviour),
             Endpoint::Keys => {
                 let mut set = json!({"keys": behaviour.keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()});
@@ -237,6 +268,7 @@ impl State {
                 (behaviour.userinfo)(&mut person);
                 Answer::json(&person)
             }
+            Endpoint::Revocation => Answer::of(200, "text/plain", ""),
             Endpoint::EndSession => {
                 let mut to = request.param("post_logout_redirect_uri").unwrap_or_else(|| "/bye".into());
                 if let Some(state) = request.param("state") {
@@ -244,6 +276,10 @@ impl State {
                 }
                 Answer::redirect(302, &to)
             }
+        };
+        match behaviour.slow.get(&endpoint) {
+            Some(by) => Answer::After(*by, Box::new(answer)),
+            None => answer,
         }
     }
 
@@ -256,6 +292,7 @@ impl State {
             "userinfo_endpoint": format!("{base}/userinfo"),
             "jwks_uri": format!("{base}/jwks"),
             "end_session_endpoint": format!("{base}/logout"),
+            "revocation_endpoint": format!("{base}/revoke"),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [
@@ -287,15 +324,13 @@ impl State {
     }
 
     fn token(&self, behaviour: &Behaviour, request: &Received) -> Answer {
-        let refused = |error: &str| Answer::of(400, "application/json", json!({"error": error}).to_string());
-        let Some(grant) = request.param("code").and_then(|code| self.codes.lock().unwrap().remove(&code))
-        else {
-            return refused("invalid_grant");
+        let redeemed = match request.param("refresh_token") {
+            Some(token) => self.redeem_refresh_token(&token),
+            None => self.redeem_code(request),
         };
-        let proof = request.param("code_verifier").map(|verifier| keys::hash(&verifier));
-        if proof != grant.challenge || request.param("redirect_uri") != Some(grant.redirect_uri) {
-            return refused("invalid_grant");
-        }
+        let Some(grant) = redeemed else {
+            return Answer::of(400, "application/json", json!({"error": "invalid_grant"}).to_string());
+        };
         let access_token = keys::random();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let key = &behaviour.keys[0];
@@ -321,8 +356,32 @@ impl State {
         let mut tokens = json!({
             "access_token": access_token, "token_type": "Bearer", "expires_in": 600, "id_token": id_token,
         });
+        if let Some(lifetime) = behaviour.refreshable {
+            let refresh_token = keys::random();
+            tokens["expires_in"] = json!(lifetime);
+            tokens["refresh_token"] = json!(refresh_token);
+            self.refresh_tokens.lock().unwrap().insert(refresh_token, Some(grant));
+        }
         (behaviour.tokens)(&mut tokens);
         Answer::json(&tokens)
+    }
+
+    fn redeem_code(&self, request: &Received) -> Option<Grant> {
+        let grant = self.codes.lock().unwrap().remove(&request.param("code")?)?;
+        let proof = request.param("code_verifier").map(|verifier| keys::hash(&verifier));
+        let same_place = request.param("redirect_uri").as_ref() == Some(&grant.redirect_uri);
+        (proof == grant.challenge && same_place).then_some(grant)
+    }
+
+    fn redeem_refresh_token(&self, token: &str) -> Option<Grant> {
+        let mut known = self.refresh_tokens.lock().unwrap();
+        match known.get_mut(token)?.take() {
+            Some(grant) => Some(grant),
+            None => {
+                known.clear();
+                None
+            }
+        }
     }
 }
 
