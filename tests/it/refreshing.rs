@@ -274,7 +274,7 @@ async fn a_browser_that_missed_its_new_cookie_is_still_in() {
 
 #[tokio::test]
 async fn claims_are_asked_for_again_and_the_rules_judge_them_anew() {
-    let rules = "[[apps.lms.rules]]\npath = \"/staff\"\nallow = \"'staff' in claims.groups\"\n";
+    let rules = "[[apps.lms.rules]]\npaths = [\"/staff\"]\nallow = \"'staff' in claims.groups\"\n";
     let (gateway, rogue, app) = Inside::with_rogue(&format!("{rules}{BEARER}")).await;
     rogue.gives_refresh_tokens(10 * MINUTE);
     rogue.person(json!({"sub": "u-1", "email": "old@school.example", "groups": ["staff"]}));
@@ -367,7 +367,9 @@ async fn behind(shape: Shape, store: &str) -> (Gateway, Engine, Server, Browser)
     let config = engine.table(&world, "school", scopes) + &world.app("lms", &app) + BEARER + &session;
     let gateway = world.start(&config).await.ready().await;
     let browser = Browser::new();
-    browser.sign_in(&gateway.url("/"), "petrova").await.expect(200);
+    // Without its consent page the provider would drop `offline_access` without a word.
+    let consent = browser.sign_in(&gateway.url("/"), "petrova").await.expect(200);
+    browser.submit(&consent, consent.form("consent")).await.expect(200);
     (gateway, engine, app, browser)
 }
 
