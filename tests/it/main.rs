@@ -101,6 +101,9 @@ mod real_proxies;
 /// Chromium, Radicale and Django: a person signs in, works, and signs out.
 mod real_apps;
 
+/// Sign-in and sign-out with providers of other makes.
+mod other_engines;
+
 /// The demo as a newcomer sees it.
 mod demo;
 

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod browser;
 pub mod chromium;
 pub mod engine;
+pub mod foreign;
 pub mod gateway;
 pub mod html;
 pub mod inside;

@@ -38,6 +38,7 @@ impl Obedient {
     /// Starts it; also what it said when it was ready.
     pub fn start(command: &mut Command) -> (Self, Value) {
         let mut child = command
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

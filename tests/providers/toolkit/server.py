@@ -2,9 +2,7 @@
 
     /usr/bin/python3 server.py '{"port": 0, "access_token_ttl": 3600, "pkce": true, "metadata": true}'
 
-It prints one line of JSON, {"ready": true, "port": …, "issuer": …}, and then obeys one line of JSON on stdin at a
-time, answering each with one line on stdout (see COMMANDS). When stdin closes it ends and takes its database
-with it.
+It says where it is and obeys (obey.py), by the names in COMMANDS, and takes its database with it when it ends.
 
     {issuer}/o/authorize/   authorization, with the toolkit's own consent page unless the client skips it
     {issuer}/o/token/       code and refresh token; PKCE is required unless `pkce` is false
@@ -29,6 +27,8 @@ from django.conf import settings
 
 OPTIONS = {"port": 0, "access_token_ttl": 3600, "pkce": True, "metadata": True, **json.loads(sys.argv[1])}
 PLACE = tempfile.TemporaryDirectory(prefix="vestibule-toolkit-")
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 settings.configure(
     SECRET_KEY="for tests",
@@ -84,6 +84,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonRespons
 from django.middleware.csrf import get_token  # noqa: E402
 from django.urls import include, path  # noqa: E402
 from django.utils.html import escape  # noqa: E402
+from obey import leave, obey  # noqa: E402
 from oauth2_provider.models import get_access_token_model, get_application_model, get_refresh_token_model  # noqa: E402
 from oauth2_provider.urls import base_urlpatterns  # noqa: E402
 from oauth2_provider.views.generic import ProtectedResourceView  # noqa: E402
@@ -222,10 +223,6 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-def say(answer):
-    print(json.dumps(answer), flush=True)
-
-
 def main():
     call_command("migrate", verbosity=0)
     for number, login_name, first_name, last_name, email in PEOPLE:
@@ -234,16 +231,9 @@ def main():
         )
     server = make_server("127.0.0.1", OPTIONS["port"], get_wsgi_application(), Server, Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    port = server.server_port
-    say({"ready": True, "port": port, "issuer": f"http://127.0.0.1:{port}"})
-    for line in sys.stdin:
-        arguments = json.loads(line)
-        try:
-            answer = COMMANDS[arguments.pop("do")](**arguments)
-            say({"ok": True if answer is None else answer})
-        except Exception as error:  # The test is told, whatever it was.
-            say({"error": repr(error)})
+    obey(f"http://127.0.0.1:{server.server_port}", COMMANDS)
     PLACE.cleanup()
+    leave()
 
 
 main()
