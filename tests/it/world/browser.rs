@@ -307,7 +307,7 @@ impl Browser {
         let fits = jar.iter().filter(|cookie| {
             cookie.host == url.host_str().unwrap()
                 && !crossing.withholds(cookie.same_site)
-                && (!cookie.secure || url.scheme() == "https")
+                && (!cookie.secure || is_trustworthy(url))
                 && path_fits(&cookie.path, url.path())
         });
         let pairs: Vec<String> = fits.map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
@@ -337,6 +337,12 @@ impl Browser {
             }
         }
     }
+}
+
+/// Whether browsers send `Secure` cookies there: over TLS, and to this machine's own addresses.
+fn is_trustworthy(url: &Url) -> bool {
+    let loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    url.scheme() == "https" || url.host_str().is_some_and(loopback)
 }
 
 fn path_fits(cookie: &str, path: &str) -> bool {

@@ -1,0 +1,74 @@
+//! People sign in and out at a real Keycloak.
+
+use serde_json::json;
+
+use crate::realm::{Keycloak, log_in, sign_in};
+use crate::world::{Ask, Browser};
+
+const HEADERS: &str = r#"
+[apps.lms.headers]
+X-User = "preferred_username"
+X-User-Name = { claim = "name", encode = "percent" }
+X-User-Email = "email"
+X-User-Groups = { claim = "groups", encode = "percent" }
+X-User-Roles = { claim = "realm_access.roles", join = ",", encode = "percent" }
+
+[[apps.lms.rules]]
+paths = ["/marks/*"]
+allow = 'has(claims.realm_access) && "учитель" in claims.realm_access.roles'
+"#;
+
+fn percent(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[tokio::test]
+async fn claims_arrive_as_keycloak_has_them_cyrillic_and_nested_ones_too() {
+    let (gateway, app) = Keycloak::running().await.gateway(json!({}), HEADERS).await;
+    let browser = Browser::new();
+    sign_in(&browser, &gateway.url("/courses?page=2"), "ivanov").await.expect(200);
+    let request = app.last();
+    assert_eq!(request.target(), "/courses?page=2");
+    let header =
+        |name: &str| request.head.fields.get(name).unwrap_or_else(|| panic!("no {name}: {request:?}"));
+    assert_eq!(header("x-user"), "ivanov");
+    assert_eq!(header("x-user-name"), percent("Иван Иванов"));
+    assert_eq!(header("x-user-email"), "ivanov@school.example");
+    assert!(header("x-user-groups").contains(&percent("10 «А»")), "{request:?}");
+    assert!(header("x-user-roles").contains(&percent("ученик")), "{request:?}");
+}
+
+#[tokio::test]
+async fn roles_within_realm_access_decide_who_may_enter() {
+    let (gateway, app) = Keycloak::running().await.gateway(json!({}), HEADERS).await;
+    let (teacher, student) = (Browser::new(), Browser::new());
+    sign_in(&teacher, &gateway.url("/marks/7"), "petrova").await.expect(200);
+    assert_eq!(app.last().target(), "/marks/7");
+    sign_in(&student, &gateway.url("/marks/8"), "ivanov").await.expect(403);
+    assert_eq!(app.received().len(), 1, "the student's request reached nobody");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_keycloaks_affair_and_the_right_one_still_leads_to_the_app() {
+    let (gateway, app) = Keycloak::running().await.gateway(json!({}), "").await;
+    let browser = Browser::new();
+    let page = browser.visit(&gateway.url("/courses")).await.expect(200);
+    let wrong = page.form("kc-form-login").fill("username", "ivanov").fill("password", "не тот");
+    let page = browser.submit(&page, wrong).await.expect(200);
+    assert!(app.received().is_empty());
+    log_in(&browser, &page, "ivanov").await.expect(200);
+    assert_eq!(app.last().target(), "/courses");
+}
+
+#[tokio::test]
+async fn sign_out_ends_the_session_at_keycloak_too_and_comes_back() {
+    let (gateway, _app) = Keycloak::running().await.gateway(json!({}), "").await;
+    let browser = Browser::new();
+    sign_in(&browser, &gateway.url("/"), "ivanov").await.expect(200);
+    let out = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+    let leaving = browser.send(out).await.expect(302);
+    let end = browser.follow(leaving).await.expect(200);
+    assert_eq!(end.url.path(), "/_sso/signed-out");
+    let asked = browser.visit(&gateway.url("/")).await.expect(200);
+    assert_eq!(asked.form("kc-form-login").method, "post", "the password is asked for again");
+}
