@@ -86,7 +86,7 @@ pub fn page(
     let others: Vec<Offer<'_>> = others.into_iter().map(|(_, offer)| offer).collect();
     let action = app.path_of(Endpoint::SignIn);
     let asks = app.providers.iter().any(|provider| !provider.settings().domains.is_empty());
-    let unknown = unknown.filter(|email| email.len() <= LONGEST_EMAIL);
+    let unknown = unknown.map(|email| if email.len() <= LONGEST_EMAIL { email } else { "" });
     let by_email = asks.then(|| ByEmail { action: &action, return_to, unknown, onward: onward(app) });
     let page = Page::Choose { last: first.first().map(|(_, offer)| *offer), others: &others, by_email };
     worker.gateway.pages.render(&page, Language::of(headers))

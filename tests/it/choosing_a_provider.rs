@@ -101,7 +101,7 @@ async fn each_choice_signs_in_with_its_own_provider_and_ends_on_the_wanted_page(
 
 #[tokio::test]
 async fn the_provider_of_the_last_sign_in_comes_next_time_by_itself_and_after_a_sign_out_first() {
-    let (gateway, [_, second], _app) = with_rogues("").await;
+    let (gateway, [_first, second], _app) = with_rogues("").await;
     let browser = Browser::new();
     let page = browser.visit(&gateway.url("/")).await.expect(200);
     browser.visit(&offer(&page, "second")).await.expect(200);
@@ -133,7 +133,7 @@ async fn the_provider_of_the_last_sign_in_comes_next_time_by_itself_and_after_a_
 
 #[tokio::test]
 async fn who_has_no_session_any_more_signs_out_at_the_provider_of_the_last_sign_in() {
-    let (gateway, [first, _], _app) = with_rogues("").await;
+    let (gateway, [first, _second], _app) = with_rogues("").await;
     let browser = Browser::new();
     browser.visit(&gateway.url("/_sso/sign-in?provider=first")).await.expect(200);
     let left = sign_out(&without_session(&browser), &gateway).await.expect(302);

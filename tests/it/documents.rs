@@ -266,6 +266,7 @@ const PAGES_ONLY: [&str; 9] = [
     "signed-out",
     "confirm-sign-out",
     "post-to-provider",
+    "choose-provider",
 ];
 
 #[test]

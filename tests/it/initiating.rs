@@ -32,7 +32,7 @@ fn asks(gateway: &Gateway, method: &str, pairs: &[(&str, &str)]) -> Ask {
 
 #[tokio::test]
 async fn a_portal_begins_a_login_with_its_provider_by_get_and_by_post_and_ends_on_its_target() {
-    let (gateway, [_, second], app) = portal().await;
+    let (gateway, [_first, second], app) = portal().await;
     for (method, status) in [("GET", 302), ("POST", 303)] {
         let target = gateway.url("/courses?id=1");
         let pairs = [
@@ -56,7 +56,7 @@ async fn a_portal_begins_a_login_with_its_provider_by_get_and_by_post_and_ends_o
 
 #[tokio::test]
 async fn without_a_target_the_login_ends_on_the_front_page_and_without_a_hint_none_is_sent() {
-    let (gateway, [first, _], app) = portal().await;
+    let (gateway, [first, _second], app) = portal().await;
     let browser = Browser::new();
     let sent =
         browser.send(asks(&gateway, "GET", &[("iss", first.issuer()), ("login_hint", "")])).await.expect(302);
@@ -97,7 +97,7 @@ async fn an_issuer_that_is_no_providers_byte_for_byte_is_refused() {
 
 #[tokio::test]
 async fn a_target_that_is_no_page_of_this_app_is_refused() {
-    let (gateway, [first, _], _app) = portal().await;
+    let (gateway, [first, _second], _app) = portal().await;
     let target = |target: &str| {
         [("iss".to_owned(), first.issuer().to_owned()), ("target_link_uri".into(), target.into())]
     };
@@ -124,7 +124,7 @@ async fn a_target_that_is_no_page_of_this_app_is_refused() {
 
 #[tokio::test]
 async fn a_person_who_is_signed_in_signs_in_anew() {
-    let (gateway, [first, _], _app) = portal().await;
+    let (gateway, [first, _second], _app) = portal().await;
     let browser = Browser::new();
     browser.visit(&gateway.url("/_sso/sign-in?provider=first")).await.expect(200);
     let old = browser.copy();
@@ -138,7 +138,7 @@ async fn a_person_who_is_signed_in_signs_in_anew() {
 
 #[tokio::test]
 async fn a_script_a_prefetch_and_another_method_begin_nothing() {
-    let (gateway, [first, _], _app) = portal().await;
+    let (gateway, [first, _second], _app) = portal().await;
     let pairs = [("iss", first.issuer())];
     let url = gateway.url(&format!("/_sso/initiate?{}", encoded(&pairs)));
     Browser::new().fetch(&url).await.expect(401);

@@ -55,7 +55,7 @@ texts! {
         "Next time this browser takes you straight there, unless you sign out.",
         "В следующий раз этот браузер откроет выбранный вход сразу, если вы не нажмёте «Выйти».";
     UNKNOWN_EMAIL =
-        "No way to sign in belongs to that e-mail address.",
+        "We don’t know where people with that e-mail address sign in.",
         "Для такого адреса почты способ входа не найден.";
     CHECK_EMAIL_OR_CHOOSE =
         "Check the address for typing errors, or choose where you have an account.",

@@ -15,6 +15,17 @@ fn check(query: &str, response_iss: bool) -> Result<Redemption, OidcError> {
 }
 
 #[test]
+fn a_response_belongs_to_the_address_that_its_login_asked_for() {
+    let own = fixture::pending("the-state");
+    let there = own.redirect_uri.clone();
+    assert!(own.arrived_at(&there).is_ok());
+    for elsewhere in [format!("{there}/other"), format!("{there}/"), there.to_uppercase(), String::new()] {
+        let error = own.arrived_at(&elsewhere).unwrap_err();
+        assert_eq!((error.code(), OidcError::from(error).fault()), ("callback_address", Fault::Request));
+    }
+}
+
+#[test]
 fn a_response_is_taken_or_refused_by_the_specification() {
     let iss = "iss=https%3A%2F%2Fid.example%2Fr";
     let cases: [(&str, bool, Refused); 26] = [

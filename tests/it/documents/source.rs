@@ -116,6 +116,7 @@ impl Document {
 pub fn typed(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(VESTIBULE);
     command.args(arguments).current_dir(directory).env_clear().env("LMS_CLIENT_SECRET", "hunter2");
+    command.env("SCHOOL_SECRET", "hunter3").env("MINISTRY_SECRET", "hunter4");
     let output = command.output().unwrap();
     String::from_utf8(output.stdout).unwrap() + std::str::from_utf8(&output.stderr).unwrap()
 }
