@@ -254,9 +254,9 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-/// Codes of pages that no line of the log has: the last three are no failures, the others name what the log
+/// Codes of pages that no line of the log has: the last four are no failures, the others name what the log
 /// tells more exactly, or wait for what will show them.
-const PAGES_ONLY: [&str; 9] = [
+const PAGES_ONLY: [&str; 10] = [
     "declined",
     "code-refused",
     "provider-untrusted",
