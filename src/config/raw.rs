@@ -133,6 +133,7 @@ pub(super) struct Provider {
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<RawSecret>,
     pub(super) client_auth: Option<String>,
+    pub(super) decryption_key: Option<OneOrMany<RawSecret>>,
     pub(super) ca: Option<String>,
     pub(super) label: Option<String>,
     pub(super) domains: Vec<String>,

@@ -35,6 +35,8 @@ pub(super) enum Kind {
     TextOrTexts,
     /// A list of secrets.
     Secrets,
+    /// A secret, or a list of them.
+    SecretOrSecrets,
     /// A table with the keys of this schema.
     Table,
     /// A list of such tables.
@@ -72,6 +74,9 @@ impl Kind {
             Self::Number => "a whole number, 0 or more",
             Self::Texts => "a list such as [\"a\", \"b\"]",
             Self::TextOrTexts => "text in quotes or a list such as [\"a\", \"b\"]",
+            Self::SecretOrSecrets => {
+                "text in quotes, { env = \"NAME\" }, { file = \"path\" }, or a list of them"
+            }
             Self::Secrets => "a list of secrets such as [{ env = \"NAME\" }]",
             Self::Table | Self::Names => "a table",
             Self::Tables => "a list of tables",
@@ -90,8 +95,8 @@ const fn later(path: &'static str, kind: Kind) -> Key {
 }
 
 use Kind::{
-    Duration, Flag, HiddenText, Names, Number, Secret, Secrets, Table, TableOrTables, Tables, Text,
-    TextOrTable, TextOrTexts, Texts,
+    Duration, Flag, HiddenText, Names, Number, Secret, SecretOrSecrets, Secrets, Table, TableOrTables,
+    Tables, Text, TextOrTable, TextOrTexts, Texts,
 };
 
 /// All keys. A table stands before its keys.
@@ -158,6 +163,7 @@ pub(super) const KEYS: &[Key] = &[
     now("providers.*.client_auth", Text),
     later("providers.*.private_key", Secret),
     later("providers.*.tls_client", Table),
+    now("providers.*.decryption_key", SecretOrSecrets),
     now("providers.*.ca", Text),
     now("providers.*.label", Text),
     now("providers.*.domains", Texts),
@@ -256,13 +262,13 @@ impl Key {
     /// Whether the value of the entry `name` must not be shown: by its type, and by its name where
     /// administrators choose names.
     pub(super) fn is_secret(&self, name: &str) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::Secrets | Kind::HiddenText)
+        matches!(self.kind, Kind::Secret | Kind::Secrets | Kind::SecretOrSecrets | Kind::HiddenText)
             || self.name() == "*" && self.kind == Kind::Text && is_telling(name)
     }
 
     /// Whether a table here says where a secret is kept.
     pub(super) fn is_secret_reference(&self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::Secrets)
+        matches!(self.kind, Kind::Secret | Kind::Secrets | Kind::SecretOrSecrets)
     }
 
     /// Whether `name`, which this table does not know, may be a secret's key, mistyped.

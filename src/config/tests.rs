@@ -50,6 +50,38 @@ fn with(provider: &str, app: &str, more: &str) -> String {
 }
 
 #[test]
+fn oauth_alone_needs_three_endpoints_or_an_issuer_and_asks_for_no_scope_of_its_own() {
+    let by_hand = r#"
+[providers.plain]
+protocol               = "oauth2"
+authorization_endpoint = "https://id.example.org/authorize"
+token_endpoint         = "https://id.example.org/token"
+userinfo_endpoint      = "https://id.example.org/me"
+client_id              = "lms"
+client_secret          = "s"
+
+[apps.lms]
+url      = "https://lms.example.org"
+upstream = "http://127.0.0.1:3000"
+"#;
+    let provider = &good(by_hand).providers[0];
+    assert_eq!(provider.protocol, oidc::Protocol::OAuth2 { subject: None });
+    assert_eq!((provider.issuer.as_str(), provider.discovery), ("", oidc::Discovery::ByHand));
+    assert!(provider.scopes.is_empty());
+
+    let named = by_hand
+        .replace("client_id ", "subject = \"user.id\"\nissuer = \"https://id.example.org\"\nclient_id ");
+    let provider = &good(&named).providers[0];
+    assert_eq!(provider.protocol, oidc::Protocol::OAuth2 { subject: Some("user.id".into()) });
+    assert_eq!(provider.discovery, oidc::Discovery::Fetch);
+
+    let asked = by_hand.replace("client_id ", "discovery = true\nclient_id ");
+    assert_eq!(problems(&asked)[0].key(), "providers.plain.issuer");
+    let missing = by_hand.replace("userinfo_endpoint ", "jwks_uri ");
+    assert_eq!(problems(&missing)[0].key(), "providers.plain.userinfo_endpoint");
+}
+
+#[test]
 fn the_smallest_file_has_all_defaults() {
     let settings = good(SMALLEST);
     assert_eq!(settings.server.listen, ["127.0.0.1:4180".parse().unwrap()]);

@@ -59,8 +59,12 @@ impl Walk<'_> {
             (Kind::Texts | Kind::TextOrTexts, Value::Array(..)) => {
                 return self.list(at, key, Kind::Text, value);
             }
-            (Kind::Secrets, Value::Array(..)) => return self.list(at, key, Kind::Secret, value),
-            (Kind::Secret, Value::Dict(_, table)) => return self.reference(at, table).then_some(value),
+            (Kind::Secrets | Kind::SecretOrSecrets, Value::Array(..)) => {
+                return self.list(at, key, Kind::Secret, value);
+            }
+            (Kind::Secret | Kind::SecretOrSecrets, Value::Dict(_, table)) => {
+                return self.reference(at, table).then_some(value);
+            }
             (Kind::Flag, Value::Bool(..)) => true,
             (Kind::Number, Value::Num(_, number)) => {
                 number.to_u128().is_some() || number.to_i128() >= Some(0)
@@ -70,6 +74,7 @@ impl Walk<'_> {
                 | Kind::HiddenText
                 | Kind::Duration
                 | Kind::Secret
+                | Kind::SecretOrSecrets
                 | Kind::TextOrTexts
                 | Kind::TextOrTable,
                 Value::String(..),

@@ -1,5 +1,5 @@
 //! The authorization request: OpenID Connect Core 1.0 section 3.1.2.1, RFC 7636 section 4.3, RFC 6749 section
-//! 4.1.1, and what has to be remembered until the answer comes.
+//! 4.1.1 (alone, where OAuth 2.0 alone is spoken: neither `openid` nor `nonce`), and what has to be remembered until the answer comes.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,9 +13,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::error::OidcError;
-use super::message::Call;
 use super::metadata::Metadata;
-use super::{Carrier, ResponseMode, Settings};
+use super::{Carrier, Protocol, ResponseMode, Settings};
 use crate::foundation::random;
 use crate::foundation::secret::Secret;
 
@@ -114,15 +113,18 @@ pub(super) fn request(
     // PKCE against a stolen or injected code (RFC 9700 section 2.1.1).
     let (state, nonce, verifier) = (random::token(), random::token(), random::token());
     let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.clone()));
-    let issuer = IssuerUrl::new(settings.issuer.clone())
-        .map_err(|_| OidcError::Address { call: Call::Authorization })?;
-    // The library knows the request's form; it is never asked to judge an answer.
-    let client =
+    // The library knows the request's form; it is never asked to judge an answer, so any issuer will do.
+    let issuer = IssuerUrl::from_url(metadata.authorization.clone());
+    let mut client =
         CoreClient::new(ClientId::new(settings.client_id.clone()), issuer, JsonWebKeySet::new(Vec::new()))
             .set_auth_uri(AuthUrl::from_url(metadata.authorization.clone()));
+    let is_openid = settings.protocol == Protocol::OpenIdConnect;
+    if !is_openid {
+        client = client.disable_openid_scope();
+    }
     let redirect_uri = RedirectUrl::from_url(login.redirect_uri.clone());
     let (sent_state, sent_nonce) = (CsrfToken::new(state.clone()), Nonce::new(nonce.clone()));
-    let scopes = settings.scopes.iter().filter(|scope| *scope != "openid");
+    let scopes = settings.scopes.iter().filter(|scope| !is_openid || *scope != "openid");
     let mut request = client
         .authorize_url(CoreAuthenticationFlow::AuthorizationCode, || sent_state, || sent_nonce)
         .set_pkce_challenge(challenge)
@@ -153,7 +155,12 @@ pub(super) fn request(
             request = request.add_extra_param(name.clone(), value.clone());
         }
     }
-    let (url, _, _) = request.url();
+    let (mut url, _, _) = request.url();
+    if !is_openid && let Some(query) = url.query() {
+        // RFC 6749 knows no nonce; there is no ID token that it could come back in.
+        let query = query.replacen(&format!("&nonce={nonce}"), "", 1);
+        url.set_query(Some(&query));
+    }
     let pending = PendingLogin {
         provider: settings.name.clone(),
         state,
@@ -168,10 +175,11 @@ pub(super) fn request(
     Ok((url, pending))
 }
 
-/// The login's own `prompt`, else the setting's. Core 11: `offline_access` is dropped without a word unless the
+/// The login's own `prompt`, else the setting's. Core 11, where that is spoken: `offline_access` is dropped without a word unless the
 /// prompt has `consent`, so it gets it, but where the operator wrote a prompt or nothing may be asked.
 fn prompt(settings: &Settings, own: Option<String>) -> Option<String> {
-    let offline = settings.scopes.iter().any(|scope| scope == "offline_access");
+    let offline = settings.protocol == Protocol::OpenIdConnect
+        && settings.scopes.iter().any(|scope| scope == "offline_access");
     match (own, &settings.prompt) {
         (None, Some(chosen)) => Some(chosen.clone()),
         (None, None) => offline.then(|| "consent".to_owned()),
@@ -226,6 +234,38 @@ mod tests {
         assert_ne!(pending.state, again.state);
         assert_ne!(pending.nonce, again.nonce);
         assert_ne!(pending.verifier, again.verifier);
+    }
+
+    #[test]
+    fn oauth_alone_is_asked_without_openid_and_nonce_and_with_pkce_and_state_all_the_same() {
+        for (scopes, sent_scope) in
+            [(vec![], None), (vec!["read", "offline_access"], Some("read offline_access"))]
+        {
+            let mut settings = fixture::settings("https://id.example");
+            settings.protocol = Protocol::OAuth2 { subject: None };
+            settings.issuer = String::new();
+            settings.scopes = scopes.into_iter().map(str::to_owned).collect();
+            let mut metadata = fixture::metadata(&fixture::settings("https://id.example"));
+            metadata.authorization = Url::parse("https://id.example/auth?tenant=a%20b").unwrap();
+            let (url, pending) = request(&settings, &metadata, callback()).unwrap();
+            let mut names: Vec<_> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+            names.retain(|name| name != "scope");
+            let expected = [
+                "tenant",
+                "response_type",
+                "client_id",
+                "state",
+                "code_challenge",
+                "code_challenge_method",
+                "redirect_uri",
+            ];
+            assert_eq!(names, expected);
+            let scope =
+                url.query_pairs().find(|(name, _)| name == "scope").map(|(_, value)| value.into_owned());
+            assert_eq!(scope.as_deref(), sent_scope);
+            assert!(!url.as_str().contains(pending.nonce.expose()), "{url}");
+            assert!(url.as_str().contains("tenant=a%20b&"), "{url}");
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::callback::CallbackError;
-use super::id_token::IdTokenError;
+use super::id_token::{self, IdTokenError};
+use super::jwt::JwtError;
 use super::message::Call;
 use super::refusal::Refusal;
+use super::subject::SubjectError;
 use crate::foundation::trust::TrustError;
 
 /// Whose fault an error is, and with it the status of the page.
@@ -121,9 +123,12 @@ pub enum OidcError {
     /// The ID token fails a check.
     #[error("ID token: {0}")]
     IdToken(#[from] IdTokenError),
-    /// The userinfo answer is signed; that is not supported yet.
-    #[error("userinfo endpoint: the answer is a signed JWT, which is not supported yet")]
-    SignedUserinfo,
+    /// The userinfo answer is a signed JWT that fails a check.
+    #[error("userinfo endpoint: {0}")]
+    Userinfo(JwtError),
+    /// The userinfo answer names nobody (OAuth 2.0 alone).
+    #[error("userinfo endpoint: {0}")]
+    Subject(#[from] SubjectError),
     /// The userinfo answer is about somebody else.
     #[error("userinfo endpoint: its `sub` is not the ID token's")]
     OtherSubject,
@@ -200,6 +205,15 @@ impl OidcError {
         }
     }
 
+    /// Whether newer keys of the provider could make good what was signed.
+    pub(super) const fn may_be_rotation(&self) -> bool {
+        match self {
+            Self::IdToken(error) => error.may_be_rotation(),
+            Self::Userinfo(error) => error.may_be_rotation(),
+            _ => false,
+        }
+    }
+
     /// A code for logs and alerts that stays the same between versions.
     pub fn code(&self) -> &'static str {
         match self {
@@ -219,8 +233,8 @@ impl OidcError {
             Self::NoUsableKey { .. } => "provider_keys",
             Self::Callback(error) => error.code(),
             Self::IdToken(error) => error.code(),
-            Self::SignedUserinfo => "userinfo_signed",
-            Self::OtherSubject => "userinfo_subject",
+            Self::Userinfo(_) => "userinfo_jwt",
+            Self::Subject(_) | Self::OtherSubject => "userinfo_subject",
         }
     }
 
@@ -250,7 +264,11 @@ impl OidcError {
             Self::Member { call: Call::Token, member: "id_token", .. } => {
                 "let this client use OpenID Connect (scope `openid`) at the provider"
             }
-            Self::SignedUserinfo => "let the provider answer this client's userinfo requests in plain JSON",
+            Self::Callback(CallbackError::OtherIssuer { expected, .. }) if expected.is_empty() => {
+                "if that is the provider you mean, name it in `issuer`"
+            }
+            Self::Subject(_) => "name the claim that tells people apart at this provider in `subject`",
+            Self::Userinfo(error) => return id_token::mend(error),
             Self::Refused(refusal) => return refusal.mend(),
             Self::IdToken(error) => return error.mend(),
             _ => return None,

@@ -1,5 +1,7 @@
 //! What the tests of this part share: settings, keys of each kind, a provider on a socket that does as told.
 
+mod sealer;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
@@ -16,11 +18,14 @@ use hyper::service::service_fn;
 use openidconnect::HttpResponse;
 use serde_json::{Value, json};
 
+pub(super) use self::sealer::Sealer;
 use super::algorithm::KeyKind;
 use super::authorization::PendingLogin;
 use super::callback::Redemption;
 use super::metadata::Metadata;
-use super::{Algorithm, Discovery, Endpoints, IdTokenHint, Logout, ResponseMode, Settings, Userinfo};
+use super::{
+    Algorithm, Discovery, Endpoints, IdTokenHint, Logout, Protocol, ResponseMode, Settings, Userinfo,
+};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
@@ -30,12 +35,14 @@ pub(super) fn settings(issuer: &str) -> Settings {
         name: "trusted".into(),
         label: None,
         domains: Vec::new(),
+        protocol: Protocol::OpenIdConnect,
         issuer: issuer.into(),
         discovery: Discovery::Fetch,
         endpoints: Endpoints::default(),
         client_id: "lms".into(),
         client_secret: Some(Secret::new("client secret")),
         client_auth: None,
+        decryption_keys: Vec::new(),
         ca: Vec::new(),
         scopes: vec!["openid".into(), "email".into()],
         response_mode: ResponseMode::Query,

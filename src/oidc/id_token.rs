@@ -10,9 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::jwe::JweError;
 use super::jwks::Keys;
 use super::jwt::{self, JwtError, OtherAudiences, Policy};
-use super::{Algorithm, Settings};
+use super::{Algorithm, DecryptionKey, Settings};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
@@ -86,7 +87,8 @@ impl IdTokenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Jwt(error) => match error {
-                JwtError::Malformed(_) | JwtError::Encrypted | JwtError::Critical => "id_token_malformed",
+                JwtError::Malformed(_) | JwtError::Critical => "id_token_malformed",
+                JwtError::Encrypted | JwtError::Decryption(_) => "id_token_encryption",
                 JwtError::Algorithm { .. } => "id_token_algorithm",
                 JwtError::Type(_) => "id_token_type",
                 JwtError::NoKey { .. } => "id_token_key",
@@ -115,27 +117,48 @@ impl IdTokenError {
             }
             _ => return None,
         };
-        Some(match error {
-            JwtError::Algorithm { .. } => {
-                "if you trust that algorithm, name it in `id_token_algs`, or set it for this client at the provider"
-            }
-            JwtError::Encrypted => "let the provider send this client signed ID tokens without encryption",
-            JwtError::Issuer { .. } => "write `issuer` exactly as the provider does",
-            JwtError::Audience { .. } => "compare `client_id` with the provider's entry for this client",
-            JwtError::UntrustedAudience(_) => {
-                "if that audience may hold this client's tokens, name it in `audience`"
-            }
-            JwtError::Expired(_) | JwtError::NotYetValid(_) | JwtError::IssuedInFuture(_) => {
-                "compare the clocks of this machine and of the provider; `clock_skew` allows up to 60s"
-            }
-            _ => return None,
-        })
+        mend(error)
     }
 
     /// Whether newer keys of the provider could make this token good.
-    pub(super) fn may_be_rotation(&self) -> bool {
-        matches!(self, Self::Jwt(JwtError::NoKey { .. } | JwtError::Signature { .. }))
+    pub(super) const fn may_be_rotation(&self) -> bool {
+        matches!(self, Self::Jwt(error) if error.may_be_rotation())
     }
+}
+
+/// What the operator can do about a signed token of the provider that fails a check.
+pub(super) fn mend(error: &JwtError) -> Option<&'static str> {
+    Some(match error {
+        JwtError::Algorithm { .. } => {
+            "if you trust that algorithm, name it in `id_token_algs`, or set it for this client at the provider"
+        }
+        JwtError::Encrypted | JwtError::Decryption(JweError::NoKey(_)) => {
+            "set `decryption_key`, or let the provider answer this client without encryption"
+        }
+        JwtError::Decryption(JweError::Algorithm(_) | JweError::Encryption(_)) => {
+            "set RSA-OAEP-256 or ECDH-ES, with A256GCM, for this client at the provider"
+        }
+        JwtError::Decryption(_) => {
+            "compare the key that the provider encrypts to with the public half of `decryption_key`"
+        }
+        JwtError::Issuer { .. } => "write `issuer` exactly as the provider does",
+        JwtError::Audience { .. } => "compare `client_id` with the provider's entry for this client",
+        JwtError::UntrustedAudience(_) => {
+            "if that audience may hold this client's tokens, name it in `audience`"
+        }
+        JwtError::Expired(_) | JwtError::NotYetValid(_) | JwtError::IssuedInFuture(_) => {
+            "compare the clocks of this machine and of the provider; `clock_skew` allows up to 60s"
+        }
+        _ => return None,
+    })
+}
+
+/// Core 3.1.3.7 (1), decryption: the signed ID token inside, which is also the one that may be shown to the provider
+/// again (Core 3.1.2.1). A plain one is taken too: its signature is what is relied on, and a key can be made
+/// known to the provider before it is used.
+pub(super) fn decrypt(token: Secret, keys: &[DecryptionKey]) -> Result<Secret, IdTokenError> {
+    let inside = jwt::inside(token.expose(), keys)?;
+    Ok(inside.map_or(token, |inside| Secret::new(inside.as_str())))
 }
 
 /// Checks the ID token of one login.
@@ -145,9 +168,11 @@ pub(super) fn check(
     expected: &Expected<'_>,
     now: Timestamp,
 ) -> Result<IdToken, IdTokenError> {
-    // Core 3.1.3.7 (1), decryption: we register no key for it; an encrypted token is refused as such.
+    let settings = expected.settings;
+    // Core 3.1.3.7 (1), decryption: done before.
+    // SECURITY: what was inside is held to the same checks: encrypting needs our public key alone.
     // Core 3.1.3.7 (2) to (10)
-    let policy = policy(expected.settings, expected.algs);
+    let policy = policy(settings, expected.algs);
     let leeway = policy.leeway;
     let verified = jwt::verify(token.expose(), keys, &policy, now)?;
     let claims = verified.claims;

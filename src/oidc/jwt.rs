@@ -10,10 +10,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
-use super::Algorithm;
+use super::jwe::{self, JweError};
 use super::jwks::Keys;
 use super::message::told;
+use super::{Algorithm, DecryptionKey};
 use crate::foundation::clock::Timestamp;
 
 /// More than a minute is no skew but a wrong clock.
@@ -64,9 +66,12 @@ pub enum JwtError {
     /// Not three parts of base64url, the first two JSON objects.
     #[error("the {0} can't be read")]
     Malformed(&'static str),
-    /// Five parts: encrypted.
-    #[error("it is encrypted (JWE), which is not supported")]
+    /// Five parts: encrypted, to no key of ours or once more than is usual.
+    #[error("it is encrypted (JWE), and nothing here decrypts it")]
     Encrypted,
+    /// It can't be decrypted.
+    #[error("{0}")]
+    Decryption(#[from] JweError),
     /// `alg` is not allowed, or unknown.
     #[error("its algorithm {found:?} is not allowed (allowed: {allowed})")]
     Algorithm {
@@ -142,6 +147,16 @@ pub enum JwtError {
     },
 }
 
+/// What stands inside an encrypted token (RFC 7519 section 5.2, a nested JWT), still to be verified; nothing where
+/// the token is not encrypted.
+pub(super) fn inside(token: &str, keys: &[DecryptionKey]) -> Result<Option<Zeroizing<String>>, JwtError> {
+    match (jwe::is_encrypted(token), keys) {
+        (false, _) => Ok(None),
+        (true, []) => Err(JwtError::Encrypted),
+        (true, _) => Ok(Some(jwe::decrypt(token, keys)?)),
+    }
+}
+
 /// Verifies `token`.
 ///
 /// The steps are in the order of OpenID Connect Core 1.0 section 3.1.3.7; issuer and audience are compared
@@ -150,6 +165,34 @@ pub(super) fn verify(
     token: &str,
     keys: &Keys,
     policy: &Policy<'_>,
+    now: Timestamp,
+) -> Result<Verified, JwtError> {
+    verify_with(token, keys, policy, Address::Required, now)
+}
+
+/// Verifies a `token` that need not say by whom and for whom it was made (OpenID Connect Core 1.0 section 5.3.2):
+/// what it says of that has to fit.
+pub(super) fn verify_unaddressed(
+    token: &str,
+    keys: &Keys,
+    policy: &Policy<'_>,
+    now: Timestamp,
+) -> Result<Verified, JwtError> {
+    verify_with(token, keys, policy, Address::Optional, now)
+}
+
+/// Whether `iss` and `aud` may be left out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Address {
+    Required,
+    Optional,
+}
+
+fn verify_with(
+    token: &str,
+    keys: &Keys,
+    policy: &Policy<'_>,
+    address: Address,
     now: Timestamp,
 ) -> Result<Verified, JwtError> {
     let parts = Parts::split(token)?;
@@ -162,10 +205,16 @@ pub(super) fn verify(
     // SECURITY: an access token or a logout token of the same issuer is no ID token (token confusion).
     check_type(&parts.header, policy.typ)?;
 
+    let is_left_out =
+        |claim| address == Address::Optional && parts.claims.get(claim).is_none_or(Value::is_null);
     // Core 3.1.3.7 (2): issuer
-    check_issuer(&parts.claims, policy)?;
+    if !is_left_out("iss") {
+        check_issuer(&parts.claims, policy)?;
+    }
     // Core 3.1.3.7 (3): audience; (4), (5): authorized party
-    check_audience(&parts.claims, policy)?;
+    if !is_left_out("aud") {
+        check_audience(&parts.claims, policy)?;
+    }
 
     // Core 3.1.3.7 (6): the signature is always verified; TLS to the token endpoint is no substitute for it.
     // Core 3.1.3.7 (7): algorithm. (8), MAC algorithms: none is ever allowed.
@@ -180,6 +229,13 @@ pub(super) fn verify(
 /// be read.
 pub(super) fn claims_of_own(token: &str) -> Option<Map<String, Value>> {
     Parts::split(token).ok().map(|parts| parts.claims)
+}
+
+impl JwtError {
+    /// Whether newer keys of the provider could make the token good.
+    pub(super) const fn may_be_rotation(&self) -> bool {
+        matches!(self, Self::NoKey { .. } | Self::Signature { .. })
+    }
 }
 
 /// A NumericDate (RFC 7519 section 2): a number, fractions allowed.
@@ -207,10 +263,11 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn split(token: &'a str) -> Result<Self, JwtError> {
         // RFC 7516 section 9: five parts are a JWE.
-        match token.bytes().filter(|&byte| byte == b'.').count() {
-            2 => {}
-            4 => return Err(JwtError::Encrypted),
-            _ => return Err(JwtError::Malformed("token")),
+        if jwe::is_encrypted(token) {
+            return Err(JwtError::Encrypted);
+        }
+        if token.bytes().filter(|&byte| byte == b'.').count() != 2 {
+            return Err(JwtError::Malformed("token"));
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed("token"))?;
         let (header, claims) = signed.split_once('.').ok_or(JwtError::Malformed("token"))?;

@@ -109,7 +109,8 @@ pub(super) fn told(text: &str) -> String {
     told
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, NotJson> {
+/// The JSON object that a body is.
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, NotJson> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::error::{EndpointProblem, OidcError};
 use super::message::told;
-use super::{Algorithm, ClientAuth, Settings, Userinfo};
+use super::{Algorithm, ClientAuth, Protocol, Settings, Userinfo};
 use crate::foundation::origin::Origin;
 
 /// A provider's endpoints and abilities, settled.
@@ -18,7 +18,8 @@ pub(super) struct Metadata {
     pub(super) token: Url,
     /// Where claims are asked for, if they are.
     pub(super) userinfo: Option<Url>,
-    pub(super) jwks: Url,
+    /// Where the keys are; with OpenID Connect always known.
+    pub(super) jwks: Option<Url>,
     pub(super) end_session: Option<Url>,
     /// Where a token's state is asked for.
     pub(super) introspection: Option<Url>,
@@ -27,6 +28,8 @@ pub(super) struct Metadata {
     pub(super) client_auth: ClientAuth,
     /// The signature algorithms that an ID token may have.
     pub(super) id_token_algs: Vec<Algorithm>,
+    /// The signature algorithms that a signed userinfo answer may have.
+    pub(super) userinfo_algs: Vec<Algorithm>,
     /// Whether every authorization response carries `iss` (RFC 9207 section 3).
     pub(super) response_iss: bool,
     /// What an operator should see once.
@@ -50,24 +53,33 @@ impl Metadata {
     pub(super) fn settle(settings: &Settings, document: &Map<String, Value>) -> Result<Self, OidcError> {
         let by_hand = &settings.endpoints;
         let mut read = Reader { document, issuer: Url::parse(&settings.issuer).ok(), remarks: Vec::new() };
+        // Every provider has RS256 (Discovery 1.0 section 3): what a list without any that we know comes to.
+        let id_token_algs = read
+            .algorithms(settings, "id_token_signing_alg_values_supported")
+            .unwrap_or_else(|| vec![Algorithm::Rs256]);
         Ok(Self {
             authorization: read.needed("authorization_endpoint", by_hand.authorization.as_ref())?,
             token: read.needed("token_endpoint", by_hand.token.as_ref())?,
             // Claims come from there: to go on without an unusable one would change who a person is.
-            userinfo: match settings.userinfo {
-                Userinfo::Never => None,
-                Userinfo::Auto => read.endpoint("userinfo_endpoint", by_hand.userinfo.as_ref())?,
-                Userinfo::Always => Some(read.needed("userinfo_endpoint", by_hand.userinfo.as_ref())?),
+            userinfo: match (&settings.protocol, settings.userinfo) {
+                (Protocol::OAuth2 { .. }, _) | (_, Userinfo::Always) => {
+                    Some(read.needed("userinfo_endpoint", by_hand.userinfo.as_ref())?)
+                }
+                (_, Userinfo::Auto) => read.endpoint("userinfo_endpoint", by_hand.userinfo.as_ref())?,
+                (_, Userinfo::Never) => None,
             },
-            jwks: read.needed("jwks_uri", by_hand.jwks.as_ref())?,
+            jwks: match &settings.protocol {
+                Protocol::OpenIdConnect => Some(read.needed("jwks_uri", by_hand.jwks.as_ref())?),
+                Protocol::OAuth2 { .. } => read.optional("jwks_uri", by_hand.jwks.as_ref()),
+            },
             end_session: read.optional("end_session_endpoint", by_hand.end_session.as_ref()),
             introspection: read.optional("introspection_endpoint", by_hand.introspection.as_ref()),
             revocation: read.optional("revocation_endpoint", by_hand.revocation.as_ref()),
             client_auth: client_auth(settings, read.list("token_endpoint_auth_methods_supported").as_deref()),
-            id_token_algs: id_token_algs(
-                settings,
-                read.list("id_token_signing_alg_values_supported").as_deref(),
-            ),
+            userinfo_algs: read
+                .algorithms(settings, "userinfo_signing_alg_values_supported")
+                .unwrap_or_else(|| id_token_algs.clone()),
+            id_token_algs,
             response_iss: read.flag("authorization_response_iss_parameter_supported"),
             remarks: read.remarks,
         })
@@ -89,20 +101,6 @@ fn client_auth(settings: &Settings, announced: Option<&[&str]>) -> ClientAuth {
         return ClientAuth::ClientSecretPost;
     }
     ClientAuth::ClientSecretBasic
-}
-
-/// The algorithms that the settings name, else those that are announced and known. Every provider has RS256
-/// (Discovery 1.0 section 3), so that is what a list without any that we know comes to.
-fn id_token_algs(settings: &Settings, announced: Option<&[&str]>) -> Vec<Algorithm> {
-    if let Some(chosen) = &settings.id_token_algs {
-        return chosen.clone();
-    }
-    let mut known: Vec<Algorithm> =
-        announced.unwrap_or_default().iter().filter_map(|name| Algorithm::from_name(name)).collect();
-    if known.is_empty() {
-        known.push(Algorithm::Rs256);
-    }
-    known
 }
 
 struct Reader<'a> {
@@ -162,6 +160,16 @@ impl<'a> Reader<'a> {
             Value::String(text) => Some(text.split_ascii_whitespace().collect()),
             _ => None,
         }
+    }
+
+    /// The algorithms that the settings name, else those that `announced` lists and we know, if any.
+    fn algorithms(&self, settings: &Settings, announced: &str) -> Option<Vec<Algorithm>> {
+        if let Some(chosen) = &settings.id_token_algs {
+            return Some(chosen.clone());
+        }
+        let announced = self.list(announced).unwrap_or_default();
+        let known: Vec<_> = announced.into_iter().filter_map(Algorithm::from_name).collect();
+        Some(known).filter(|known| !known.is_empty())
     }
 
     fn flag(&self, name: &str) -> bool {

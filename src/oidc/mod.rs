@@ -10,6 +10,7 @@ mod believed;
 mod cached;
 mod callback;
 mod client_auth;
+mod decryption_key;
 mod discovery;
 mod end_session;
 mod error;
@@ -17,6 +18,7 @@ mod error;
 mod fixture;
 mod id_token;
 mod introspection;
+mod jwe;
 mod jwks;
 mod jwt;
 mod message;
@@ -27,6 +29,7 @@ mod refusal;
 mod report;
 mod response_mode;
 mod revocation;
+mod subject;
 mod token;
 mod transport;
 mod userinfo;
@@ -36,15 +39,18 @@ pub use authorization::{LoginRequest, PendingLogin, RESERVED_PARAMS};
 pub use believed::Disbelief;
 pub use cached::Readiness;
 pub use callback::{AuthorizationResponse, CallbackError, Redemption};
+pub use decryption_key::{DecryptionKey, DecryptionKeyError};
 pub use end_session::{EndSession, EndSessionRequest};
 pub use error::{EndpointProblem, Fault, MemberProblem, NetworkFailure, NotJson, OidcError, SetupError};
 pub use id_token::IdTokenError;
+pub use jwe::JweError;
 pub use jwt::JwtError;
 pub use message::Call;
 pub use provider::{Provider, SignIn};
 pub use refresh::{Held, RefreshError, Refreshed};
 pub use refusal::Refusal;
 pub use response_mode::{Carrier, ResponseMode};
+pub use subject::SubjectError;
 
 use std::time::Duration;
 
@@ -62,9 +68,12 @@ pub struct Settings {
     pub label: Option<String>,
     /// The domains, folded, whose e-mail addresses belong to people who sign in here.
     pub domains: Vec<String>,
-    /// The issuer identifier, byte for byte as it must stand in `iss`.
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The issuer identifier, byte for byte as it must stand in `iss`. An OAuth 2.0 provider may have none: then
+    /// it is empty, which no `iss` is equal to.
     pub issuer: String,
-    /// Whether the metadata is fetched from the issuer (OpenID Connect Discovery 1.0 section 4).
+    /// Whether the metadata is fetched from the issuer (OpenID Connect Discovery 1.0 section 4, RFC 8414).
     pub discovery: Discovery,
     /// Endpoints set by hand; each wins over what discovery says.
     pub endpoints: Endpoints,
@@ -74,15 +83,17 @@ pub struct Settings {
     pub client_secret: Option<Secret>,
     /// How we authenticate at the token endpoint; left out, the best that the provider announces.
     pub client_auth: Option<ClientAuth>,
+    /// Our keys that ID tokens and userinfo answers may be encrypted to.
+    pub decryption_keys: Vec<DecryptionKey>,
     /// Certificates trusted for calls to this provider besides the system's.
     pub ca: Vec<CertificateDer<'static>>,
-    /// What is asked for; always with `openid`.
+    /// What is asked for; with OpenID Connect always with `openid`.
     pub scopes: Vec<String>,
     /// How the authorization response comes back.
     pub response_mode: ResponseMode,
     /// Whether the userinfo endpoint is asked.
     pub userinfo: Userinfo,
-    /// The signature algorithms an ID token may have; left out, those that the provider announces.
+    /// The signature algorithms an ID token and a signed userinfo answer may have; left out, those that the provider announces.
     pub id_token_algs: Option<Vec<Algorithm>>,
     /// How far the provider's clock may be off; 60 s at most.
     pub clock_skew: Duration,
@@ -104,10 +115,22 @@ pub struct Settings {
     pub logout: Logout,
 }
 
+/// What a provider speaks, and with it what says who signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OpenID Connect: the signed ID token, by its `sub`.
+    OpenIdConnect,
+    /// OAuth 2.0 alone (RFC 6749): the userinfo endpoint's answer.
+    OAuth2 {
+        /// The path of the claim that names the person; left out, `sub`, else `id`.
+        subject: Option<String>,
+    },
+}
+
 /// Where the provider's metadata comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discovery {
-    /// `<issuer>/.well-known/openid-configuration`.
+    /// The issuer's well-known address.
     Fetch,
     /// The endpoints set by hand, and nothing else.
     ByHand,

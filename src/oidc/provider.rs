@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::HttpResponse;
-use serde_json::{Map, Value};
-use tracing::debug;
 use url::Url;
 
 use super::access_token::{self, AccessToken, Looks, TokenRefused};
@@ -19,19 +17,18 @@ use super::callback::{CallbackError, Redemption};
 use super::client_auth::{self, Form};
 use super::end_session::{self, EndSession, EndSessionRequest};
 use super::error::{OidcError, SetupError};
-use super::id_token::{self, Expected, IdToken, IdTokenError};
 use super::jwks::{self, Keys};
 use super::message::Call;
 use super::metadata::Metadata;
 use super::report::Told;
-use super::token::{self, Grant};
+use super::token;
 use super::transport::Transport;
-use super::{ClientAuth, Discovery, Settings, discovery, introspection, report, userinfo};
+use super::{ClientAuth, Discovery, Protocol, Settings, discovery, introspection, report};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::{Origin, Scheme};
-use crate::foundation::secret::Secret;
 use crate::identity::claims::{Claims, Tokens};
 
+mod person;
 mod refreshing;
 
 /// How long [`Provider::keep_fresh`] sleeps at most, so that a clock that jumped is noticed.
@@ -59,7 +56,7 @@ struct ToldOf {
 /// A person who signed in, as the provider says.
 #[derive(Debug)]
 pub struct SignIn {
-    /// The person, unique at this provider (`sub`).
+    /// The person, unique at this provider: `sub`, or with OAuth 2.0 alone the claim that was chosen.
     pub subject: String,
     /// The provider's name for its own session (`sid`).
     pub provider_session: Option<String>,
@@ -80,7 +77,10 @@ impl Provider {
     /// When it can't even be tried with these settings.
     pub fn new(settings: Settings, clock: Clock) -> Result<Arc<Self>, SetupError> {
         let issuer = Url::parse(&settings.issuer).ok();
-        if issuer.as_ref().and_then(Origin::of).is_none() {
+        let nameless = matches!(settings.protocol, Protocol::OAuth2 { .. })
+            && settings.discovery == Discovery::ByHand
+            && settings.issuer.is_empty();
+        if !nameless && issuer.as_ref().and_then(Origin::of).is_none() {
             return Err(SetupError::Issuer(settings.issuer));
         }
         let reserved = |name: &str| RESERVED_PARAMS.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
@@ -136,7 +136,11 @@ impl Provider {
     /// Whether people can sign in with it.
     pub fn readiness(&self) -> Readiness {
         let now = self.clock.now();
-        let (metadata, keys) = (self.metadata.readiness(now), self.keys.readiness(now));
+        let metadata = self.metadata.readiness(now);
+        if !self.signs() {
+            return metadata;
+        }
+        let keys = self.keys.readiness(now);
         match (&metadata, &keys) {
             (Readiness::Waiting { .. }, _) => metadata,
             (_, Readiness::Waiting { .. }) => keys,
@@ -155,7 +159,7 @@ impl Provider {
         authorization::request(&self.settings, &metadata, login)
     }
 
-    /// Redeems a code: token endpoint, ID token, userinfo.
+    /// Redeems a code: token endpoint, ID token where there is one, userinfo.
     ///
     /// # Errors
     /// When the provider refuses or can't be reached, or its answer can't be trusted.
@@ -164,18 +168,19 @@ impl Provider {
             return Err(CallbackError::OtherProvider.into());
         }
         let metadata = self.known_metadata().await?;
-        // Before the code is spent: without keys it would be spent for nothing.
-        let keys = self.known_keys(&metadata).await?;
+        if self.signs() {
+            // Before the code is spent: without keys it would be spent for nothing.
+            self.known_keys(&metadata).await?;
+        }
         let form = token::form(&redemption);
         let answer = self.post(Call::Token, metadata.client_auth, &metadata.token, form).await?;
-        let grant = token::response(&answer, self.clock.now())?;
-        let id_token = self.verify(&grant, &redemption, &metadata, keys).await?;
-        let userinfo = self.userinfo(&metadata, &grant.access_token, &id_token.subject).await?;
-        let IdToken { subject, provider_session, auth_time, claims } = id_token;
-        let claims = userinfo::merge(claims, userinfo);
-        let Grant { access_token, access_expires_at, id_token, refresh_token } = grant;
-        let tokens = Tokens { access: Some(access_token), id: Some(id_token), refresh: refresh_token };
-        Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time })
+        let now = self.clock.now();
+        match &self.settings.protocol {
+            Protocol::OpenIdConnect => {
+                self.by_id_token(&metadata, &redemption, token::response(&answer, now)?).await
+            }
+            Protocol::OAuth2 { .. } => self.by_userinfo(&metadata, token::answer(&answer, now)?).await,
+        }
     }
 
     /// Whether an access token that a client presents is good: by the provider's keys where it is a JWT access
@@ -194,7 +199,7 @@ impl Provider {
 
     /// Whether an access token of this issuer would be this provider's.
     pub fn issues(&self, issuer: &str) -> bool {
-        self.settings.issuer == issuer
+        !issuer.is_empty() && self.settings.issuer == issuer
     }
 
     /// How to send the browser to the provider's own sign-out; `None` where the provider has none or is not
@@ -223,56 +228,21 @@ impl Provider {
             self.fetch_metadata(Why::Due).await.ok();
         }
         if let Some(metadata) = self.metadata.get()
+            && self.signs()
             && self.keys.due_in(self.clock.now()).is_zero()
         {
             self.fetch_keys(&metadata, Why::Due).await.ok();
         }
         let now = self.clock.now();
         match self.metadata.get() {
-            Some(_) => self.metadata.due_in(now).min(self.keys.due_in(now)),
-            None => self.metadata.due_in(now),
+            Some(_) if self.signs() => self.metadata.due_in(now).min(self.keys.due_in(now)),
+            _ => self.metadata.due_in(now),
         }
     }
 
-    async fn verify(
-        &self,
-        grant: &Grant,
-        redemption: &Redemption,
-        metadata: &Metadata,
-        keys: Arc<Keys>,
-    ) -> Result<IdToken, OidcError> {
-        let expected = Expected {
-            settings: &self.settings,
-            algs: &metadata.id_token_algs,
-            nonce: &redemption.nonce,
-            max_age: redemption.max_age,
-            acr_values: redemption.acr_values.as_deref(),
-            access_token: &grant.access_token,
-        };
-        let check = |keys: &Keys| id_token::check(&grant.id_token, keys, &expected, self.clock.now());
-        self.verify_with(metadata, keys, check).await
-    }
-
-    /// Checks by the keys that are known or, where newer ones could make the token good, by those.
-    async fn verify_with<T>(
-        &self,
-        metadata: &Metadata,
-        keys: Arc<Keys>,
-        check: impl Fn(&Keys) -> Result<T, IdTokenError>,
-    ) -> Result<T, OidcError> {
-        let error = match check(&keys) {
-            Ok(id_token) => return Ok(id_token),
-            Err(error) => error,
-        };
-        if !error.may_be_rotation() {
-            return Err(error.into());
-        }
-        debug!(provider = self.name(), %error, "the provider may have new keys");
-        let newer = self.fetch_keys(metadata, Why::Unfit(&keys)).await?;
-        if Arc::ptr_eq(&newer, &keys) {
-            return Err(error.into());
-        }
-        Ok(check(&newer)?)
+    /// Whether sign-in needs the provider's keys, which are then kept at hand.
+    fn signs(&self) -> bool {
+        self.settings.protocol == Protocol::OpenIdConnect
     }
 
     async fn verify_access_token(
@@ -300,19 +270,6 @@ impl Provider {
         Ok(access_token::introspected(answer, &self.settings, self.clock.now()).map(Arc::new))
     }
 
-    /// What userinfo says of a person, where it is asked.
-    async fn userinfo(
-        &self,
-        metadata: &Metadata,
-        access_token: &Secret,
-        subject: &str,
-    ) -> Result<Option<Map<String, Value>>, OidcError> {
-        let Some(endpoint) = &metadata.userinfo else { return Ok(None) };
-        let request = userinfo::request(endpoint, access_token)?;
-        let answer = self.transport.exchange(Call::Userinfo, request).await?;
-        userinfo::response(&answer, subject).map(Some)
-    }
-
     async fn known_metadata(&self) -> Result<Arc<Metadata>, OidcError> {
         match self.metadata.get() {
             Some(metadata) => Ok(metadata),
@@ -329,7 +286,7 @@ impl Provider {
 
     async fn fetch_metadata(&self, why: Why<'_, Metadata>) -> Result<Arc<Metadata>, OidcError> {
         let call = async {
-            let answer = self.ask(Call::Discovery, discovery::request(&self.settings)).await;
+            let answer = self.document().await;
             let fetched = answer.and_then(|answer| {
                 let value = discovery::response(&self.settings, &answer)?;
                 Ok(Fetched { value, lifetime: cached::lifetime(answer.headers()) })
@@ -348,8 +305,10 @@ impl Provider {
     }
 
     async fn fetch_keys(&self, metadata: &Metadata, why: Why<'_, Keys>) -> Result<Arc<Keys>, OidcError> {
+        let jwks = metadata.jwks.as_ref().ok_or(OidcError::EndpointMissing { endpoint: "jwks_uri" })?;
+        let request = jwks::request(jwks)?;
         let call = async {
-            let answer = self.ask(Call::Keys, jwks::request(&metadata.jwks)).await;
+            let answer = self.transport.exchange(Call::Keys, request).await;
             let fetched = answer.and_then(|answer| {
                 let value = jwks::response(&answer)?;
                 Ok(Fetched { value, lifetime: cached::lifetime(answer.headers()) })
@@ -374,12 +333,16 @@ impl Provider {
         self.transport.exchange(call, request).await
     }
 
-    async fn ask(
-        &self,
-        call: Call,
-        request: Result<openidconnect::HttpRequest, OidcError>,
-    ) -> Result<HttpResponse, OidcError> {
-        self.transport.exchange(call, request?).await
+    /// The provider's document, from the first place that has one.
+    async fn document(&self) -> Result<HttpResponse, OidcError> {
+        let mut answer = Err(OidcError::Address { call: Call::Discovery });
+        for request in discovery::requests(&self.settings)? {
+            answer = self.transport.exchange(Call::Discovery, request).await;
+            if answer.as_ref().map_or(true, discovery::is_there) {
+                break;
+            }
+        }
+        answer
     }
 }
 

@@ -8,6 +8,7 @@ mod apps;
 mod choice;
 mod files;
 mod headers;
+mod protocol;
 mod provider;
 mod request;
 mod rules;

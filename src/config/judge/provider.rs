@@ -9,10 +9,10 @@ use super::Judge;
 use super::values::{DAY, MINUTE, SECOND};
 use crate::config::place::KeyPath;
 use crate::config::problem::{Fault, Finding};
-use crate::config::raw::Provider;
+use crate::config::raw::{OneOrMany, Provider};
 use crate::config::source::shown;
 use crate::foundation::secret::Secret;
-use crate::oidc::{ClientAuth, Discovery, Endpoints, ResponseMode, Settings, Userinfo};
+use crate::oidc::{ClientAuth, DecryptionKey, Discovery, Endpoints, ResponseMode, Settings, Userinfo};
 
 impl Judge<'_> {
     /// `[providers]`.
@@ -35,8 +35,8 @@ impl Judge<'_> {
     fn provider(&mut self, at: &KeyPath, name: &str, raw: &Provider) -> Option<Settings> {
         let name = self.name(at, name);
         self.later_values(at, raw);
-        let issuer = self.issuer(&at.key("issuer"), raw.issuer.as_deref());
-        let discovery = if raw.discovery.unwrap_or(true) { Discovery::Fetch } else { Discovery::ByHand };
+        let protocol = self.protocol(at, raw);
+        let (issuer, discovery) = self.issuer_and_discovery(at, raw);
         let endpoints = self.endpoints(at, raw, discovery);
         let mend = "set client_id to the identifier that the provider gave you";
         let client_id = self.required(&at.key("client_id"), raw.client_id.as_deref(), "text", mend);
@@ -45,10 +45,11 @@ impl Judge<'_> {
         }
         let secret = raw.client_secret.as_ref().map(|secret| self.secret(&at.key("client_secret"), secret));
         let client_auth = self.client_auth(at, raw);
+        let decryption_keys = self.decryption_keys(&at.key("decryption_key"), raw);
         let ca = self.trusted_certificates(&at.key("ca"), raw.ca.as_deref());
         let label = self.label(&at.key("label"), raw);
         let domains = self.domains(&at.key("domains"), raw);
-        let scopes = self.scopes(&at.key("scopes"), raw.scopes.as_deref());
+        let scopes = self.scopes(at, raw);
         let modes = ResponseMode::ALL.map(|mode| (mode.name(), mode));
         let mode = raw.response_mode.as_deref();
         let response_mode = self.choice(&at.key("response_mode"), mode, ResponseMode::Query, &modes);
@@ -71,12 +72,14 @@ impl Judge<'_> {
             name: name?,
             label: label?,
             domains: domains?,
+            protocol: protocol?,
             issuer: issuer?,
             discovery,
             endpoints: endpoints?,
             client_id: client_id?.to_owned(),
             client_secret: present(secret)?,
             client_auth: client_auth?,
+            decryption_keys: decryption_keys?,
             ca: ca?,
             scopes: scopes?,
             response_mode: response_mode?,
@@ -97,20 +100,17 @@ impl Judge<'_> {
     /// Values that belong to versions to come.
     fn later_values(&mut self, at: &KeyPath, raw: &Provider) {
         type Later = (&'static str, &'static str);
-        let keys: [(&str, Option<&str>, &str, &[Later]); 2] = [
-            ("protocol", raw.protocol.as_deref(), "oidc", &[("oauth2", "OAuth 2.0 without OpenID Connect")]),
-            (
-                "request",
-                raw.request.as_deref(),
-                "query",
-                &[
-                    ("par", "a pushed authorization request"),
-                    ("jar", "a signed request object"),
-                    ("par+jar", "a pushed and signed request"),
-                    ("request_uri", "a request by reference"),
-                ],
-            ),
-        ];
+        let keys: [(&str, Option<&str>, &str, &[Later]); 1] = [(
+            "request",
+            raw.request.as_deref(),
+            "query",
+            &[
+                ("par", "a pushed authorization request"),
+                ("jar", "a signed request object"),
+                ("par+jar", "a pushed and signed request"),
+                ("request_uri", "a request by reference"),
+            ],
+        )];
         for (key, text, now, later) in keys {
             let path = at.key(key);
             match later.iter().find(|(word, _)| Some(*word) == text) {
@@ -122,15 +122,10 @@ impl Judge<'_> {
                 None => drop(self.choice(&path, text, (), &[(now, ())])),
             }
         }
-        if let Some(claim) = raw.subject.as_deref().filter(|claim| *claim != "sub") {
-            let finding = Finding::later("a subject from another claim");
-            let finding = finding.found(format!("{:?}", shown(claim))).expected("\"sub\"");
-            self.report.add(&at.key("subject"), finding.mend("take it out"));
-        }
     }
 
     /// OpenID Connect Discovery 1.0 section 3: a URL without query and fragment, kept byte for byte.
-    fn issuer(&mut self, at: &KeyPath, text: Option<&str>) -> Option<String> {
+    pub(super) fn issuer(&mut self, at: &KeyPath, text: Option<&str>) -> Option<String> {
         let text =
             self.required(at, text, "the provider's issuer", "set issuer to the provider's address")?;
         let url = self.protected_address(at, text)?;
@@ -149,9 +144,12 @@ impl Judge<'_> {
             let mut needed = vec![
                 ("authorization_endpoint", &raw.authorization_endpoint),
                 ("token_endpoint", &raw.token_endpoint),
-                ("jwks_uri", &raw.jwks_uri),
             ];
-            if raw.userinfo.as_deref() == Some("always") {
+            let plain = raw.protocol.as_deref() == Some("oauth2");
+            if !plain {
+                needed.push(("jwks_uri", &raw.jwks_uri));
+            }
+            if plain || raw.userinfo.as_deref() == Some("always") {
                 needed.push(("userinfo_endpoint", &raw.userinfo_endpoint));
             }
             for (key, value) in needed {
@@ -209,6 +207,29 @@ impl Judge<'_> {
             (None, None) => Some(Some(ClientAuth::None)),
             (chosen, _) => Some(chosen),
         }
+    }
+}
+
+impl Judge<'_> {
+    /// The keys that the provider encrypts to, each a PEM text.
+    fn decryption_keys(&mut self, at: &KeyPath, raw: &Provider) -> Option<Vec<DecryptionKey>> {
+        let secrets = match &raw.decryption_key {
+            None => return Some(Vec::new()),
+            Some(OneOrMany::One(one)) => vec![(at.clone(), one)],
+            Some(OneOrMany::Many(many)) => {
+                many.iter().enumerate().map(|(number, secret)| (at.index(number), secret)).collect()
+            }
+        };
+        let each = secrets.into_iter().map(|(at, secret)| {
+            let pem = self.secret(&at, secret)?;
+            DecryptionKey::from_pem(pem.expose().as_bytes()).ok().or_else(|| {
+                let finding = Finding::invalid("holds no key to decrypt with");
+                let expected = "PEM without a password: RSA of 2048 bits or more, or EC on P-256";
+                let mend = "make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+                self.refuse(&at, finding.expected(expected).mend(mend))
+            })
+        });
+        each.collect::<Vec<_>>().into_iter().collect()
     }
 }
 

@@ -27,8 +27,14 @@ const ALGORITHMS: [(&str, Algorithm); 9] = [
 ];
 
 impl Judge<'_> {
-    pub(super) fn scopes(&mut self, at: &KeyPath, raw: Option<&[String]>) -> Option<Vec<String>> {
-        let Some(scopes) = raw else { return Some(SCOPES.map(str::to_owned).to_vec()) };
+    /// With OAuth 2.0 alone each provider has scopes of its own, so none is asked for unasked.
+    pub(super) fn scopes(&mut self, at: &KeyPath, raw: &Provider) -> Option<Vec<String>> {
+        let is_openid = raw.protocol.as_deref() != Some("oauth2");
+        let at = &at.key("scopes");
+        let Some(scopes) = &raw.scopes else {
+            let usual: &[&str] = if is_openid { &SCOPES } else { &[] };
+            return Some(usual.iter().copied().map(str::to_owned).collect());
+        };
         // RFC 6749 section 3.3: scope-token.
         let is_token = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         let mut right = true;
@@ -40,7 +46,7 @@ impl Judge<'_> {
                 right = false;
             }
         }
-        if right && !scopes.iter().any(|scope| scope == "openid") {
+        if right && is_openid && !scopes.iter().any(|scope| scope == "openid") {
             // OpenID Connect Core 1.0 section 3.1.2.1: without it the provider sends no ID token.
             let finding = Finding::invalid("lacks openid").found(format!("{scopes:?}"));
             return self.refuse(at, finding.mend("add \"openid\" to the list"));

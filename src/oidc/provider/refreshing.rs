@@ -1,15 +1,17 @@
 //! The calls that a session makes after its sign-in: tokens refreshed, claims asked for again, tokens revoked.
 
-use std::sync::Arc;
+use serde_json::{Map, Value};
 
 use super::Provider;
 use crate::identity::claims::{Claims, Tokens};
 use crate::oidc::error::{MemberProblem, OidcError};
-use crate::oidc::id_token::refreshed;
+use crate::oidc::id_token::{self, refreshed};
+use crate::oidc::jwks::Keys;
 use crate::oidc::message::Call;
+use crate::oidc::metadata::Metadata;
 use crate::oidc::refresh::{self, Held, RefreshError, Refreshed};
 use crate::oidc::token::Answer;
-use crate::oidc::{jwks, metadata::Metadata, revocation};
+use crate::oidc::{revocation, userinfo};
 
 impl Provider {
     /// Refreshes the tokens of a session. After an answer the old refresh token may be worth nothing: what comes
@@ -27,17 +29,18 @@ impl Provider {
             }));
         };
         let metadata = self.known_metadata().await.map_err(RefreshError::Later)?;
-        // Before the refresh token is spent: without keys it would be spent for nothing.
-        let keys = self.known_keys(&metadata).await.map_err(RefreshError::Later)?;
+        if self.signs() {
+            // Before the refresh token is spent: without keys it would be spent for nothing.
+            self.known_keys(&metadata).await.map_err(RefreshError::Later)?;
+        }
         let form = refresh::form(refresh_token);
         let response = self.post(Call::Token, metadata.client_auth, &metadata.token, form).await;
         let mut answer = refresh::response(&response.map_err(RefreshError::Later)?, self.clock.now())?;
-        let id_token = match self.verify_refreshed(held, &answer, &metadata, keys).await {
+        let id_token = match self.verify_refreshed(held, &mut answer, &metadata).await {
             Ok(claims) => claims,
             // Its keys can't be had now: the new tokens count, the ID token does not.
             Err(error @ OidcError::Network { .. }) => {
                 tracing::debug!(provider = self.name(), %error, "a refreshed ID token is left aside");
-                answer.id_token = None;
                 None
             }
             // SECURITY: another person's tokens, or another sign-in's, must not go into this session.
@@ -54,13 +57,16 @@ impl Provider {
     pub async fn fresh_claims(&self, held: Held<'_>, refreshed: Refreshed) -> Result<Claims, RefreshError> {
         let metadata = self.known_metadata().await.map_err(RefreshError::Later)?;
         let Some(access_token) = &refreshed.tokens.access else { return Ok(held.claims.clone()) };
-        let userinfo = self.userinfo(&metadata, access_token, held.subject).await;
+        let userinfo = self.userinfo(&metadata, access_token, Some(held.subject)).await;
         let userinfo = userinfo.map_err(|error| match error {
             // SECURITY: claims of another person must not go into this session.
             OidcError::OtherSubject => RefreshError::Refused(error),
             error => RefreshError::Later(error),
         })?;
-        Ok(refresh::claims(held, refreshed.id_token, userinfo))
+        match userinfo {
+            Some(said) if !self.signs() => Ok(userinfo::alone(said, held.subject)),
+            userinfo => Ok(refresh::claims(held, refreshed.id_token, userinfo)),
+        }
     }
 
     /// Revokes the tokens of a session that is over, where the provider lets us.
@@ -76,21 +82,24 @@ impl Provider {
         revocation::response(&answer)
     }
 
+    /// The claims of the answer's ID token; one that is not believed is left out of the answer.
     async fn verify_refreshed(
         &self,
         held: Held<'_>,
-        answer: &Answer,
+        answer: &mut Answer,
         metadata: &Metadata,
-        keys: Arc<jwks::Keys>,
-    ) -> Result<Option<serde_json::Map<String, serde_json::Value>>, OidcError> {
-        let Some(id_token) = &answer.id_token else { return Ok(None) };
+    ) -> Result<Option<Map<String, Value>>, OidcError> {
+        let Some(id_token) = answer.id_token.take().filter(|_| self.signs()) else { return Ok(None) };
+        let signed = id_token::decrypt(id_token, &self.settings.decryption_keys)?;
         let expected = refreshed::Expected {
             settings: &self.settings,
             algs: &metadata.id_token_algs,
             held,
             access_token: &answer.access_token,
         };
-        let check = |keys: &jwks::Keys| refreshed::check(id_token, keys, &expected, self.clock.now());
-        self.verify_with(metadata, keys, check).await.map(Some)
+        let check = |keys: &Keys| Ok(refreshed::check(&signed, keys, &expected, self.clock.now())?);
+        let claims = self.with_keys(metadata, check).await?;
+        answer.id_token = Some(signed);
+        Ok(Some(claims))
     }
 }

@@ -9,6 +9,8 @@ use crate::foundation::secret::Secret;
 use crate::oidc::fixture::{self, FakeProvider, Signer, redemption};
 use crate::oidc::{Algorithm, AuthorizationResponse, Fault};
 
+mod plain_oauth2;
+
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
@@ -287,6 +289,26 @@ async fn endpoints_set_by_hand_need_no_discovery() {
     let session =
         EndSession { id_token: None, provider_session: None, post_logout_redirect_uri: &back, state: "s" };
     assert_eq!(world.provider.end_session(session), None);
+}
+
+#[tokio::test]
+async fn a_signed_userinfo_answer_is_verified_and_new_keys_are_met_at_once() {
+    let world = World::new().await;
+    let new = Signer::stranger(Algorithm::Rs256);
+    let me = |kid: &str, signer: &Signer, sub: &str| {
+        let claims = json!({"iss": world.fake.base, "aud": "lms", "sub": sub, "name": "Анна"});
+        world.fake.says("/me", 200, signer.token(&json!({"alg": "RS256", "kid": kid}), &claims));
+    };
+    me("k1", Signer::get(Algorithm::Rs256), "anna");
+    assert_eq!(world.redeem().await.unwrap().claims.0["name"], "Анна");
+    me("k1", Signer::get(Algorithm::Rs256), "boris");
+    assert_eq!(world.redeem().await.unwrap_err().code(), "userinfo_subject");
+    me("k2", new, "anna");
+    assert_eq!(world.redeem().await.unwrap_err().code(), "userinfo_jwt");
+    world.later(60);
+    world.fake.has_keys(&[("k1", Signer::get(Algorithm::Rs256)), ("k2", new)]);
+    world.redeem().await.unwrap();
+    assert_eq!(world.seen("/jwks"), 3);
 }
 
 #[tokio::test]
