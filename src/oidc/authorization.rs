@@ -1,5 +1,6 @@
 //! The authorization request: OpenID Connect Core 1.0 section 3.1.2.1, RFC 7636 section 4.3, RFC 6749 section
-//! 4.1.1 (alone, where OAuth 2.0 alone is spoken: neither `openid` nor `nonce`), and what has to be remembered until the answer comes.
+//! 4.1.1, and what has to be remembered until the answer comes. Where OAuth 2.0 alone is spoken, neither `openid`
+//! nor `nonce` is sent.
 
 use std::borrow::Cow;
 use std::time::Duration;

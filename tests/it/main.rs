@@ -47,6 +47,12 @@ mod id_token;
 /// Every way in which another answer of the provider can be wrong.
 mod provider_answers;
 
+/// Signed and encrypted answers, right and wrong.
+mod encrypted_answers;
+
+/// Plain OAuth 2.0, without ID tokens.
+mod plain_oauth2;
+
 /// A discovery document and keys that are wrong.
 mod metadata;
 

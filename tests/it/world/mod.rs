@@ -16,6 +16,7 @@ pub mod keys;
 pub mod obedient;
 pub mod program;
 pub mod rogue;
+pub mod sealed;
 pub mod server;
 pub mod toolkit;
 pub mod wire;
