@@ -28,6 +28,9 @@ const USUAL: usize = 512;
 
 const LATEST: Duration = Duration::from_millis(100);
 
+/// How long the time of day is worked out instead of asked for.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What a worker's records have in common: made once for each, so that no two workers count its owners.
 #[derive(Debug)]
 pub struct Book {
@@ -164,23 +167,25 @@ impl BodyEnd for Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let total = self.started.elapsed();
+        let now = Instant::now();
+        let total = now.saturating_duration_since(self.started);
         let (status, head) =
             self.answer.map_or((CLIENT_GONE, total), |(status, head)| (status.as_u16(), head));
         let metrics = self.row().map_or(&self.book.strangers, |row| &row.metrics);
         metrics.count(self.decision, status, head);
         if let Some(format) = self.book.format {
-            BUFFER.with_borrow_mut(|buffer| buffer.append(self, format, Spent { status, head, total }));
+            BUFFER.with_borrow_mut(|buffer| buffer.append(self, format, Spent { status, head, total, now }));
         }
     }
 }
 
-/// How a request ended, and how long it took: its head, and all of it.
+/// How a request ended, how long it took, its head and all of it, and when that was.
 #[derive(Clone, Copy)]
 struct Spent {
     status: u16,
     head: Duration,
     total: Duration,
+    now: Instant,
 }
 
 thread_local! {
@@ -190,6 +195,8 @@ thread_local! {
 struct Buffer {
     lines: Vec<u8>,
     due: bool,
+    /// The time of day at a moment of the last second: asking for either costs as much as writing half a line.
+    noon: Option<(Instant, Duration)>,
     /// The second that was written last, and how.
     second: u64,
     date: String,
@@ -203,6 +210,7 @@ impl Buffer {
         Self {
             lines: Vec::new(),
             due: false,
+            noon: None,
             second: 0,
             date: String::new(),
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -212,7 +220,7 @@ impl Buffer {
 
     fn append(&mut self, record: &Record, format: LogFormat, spent: Spent) {
         self.tell_client(record.client);
-        let micros = self.tell_time();
+        let micros = self.tell_time(spent.now);
         let line = Line { record, client: &self.client, date: &self.date, micros, spent };
         self.lines.reserve(USUAL);
         match format {
@@ -235,9 +243,9 @@ impl Buffer {
         }
     }
 
-    /// Brings `date` up to the present second; gives the microseconds beyond it.
-    fn tell_time(&mut self) -> u32 {
-        let now = wall_clock();
+    /// Brings `date` up to the second of `now`; gives the microseconds beyond it.
+    fn tell_time(&mut self, now: Instant) -> u32 {
+        let now = self.time_of_day(now);
         if now.as_secs() != self.second || self.date.is_empty() {
             self.second = now.as_secs();
             self.date.clear();
@@ -250,6 +258,19 @@ impl Buffer {
         now.subsec_micros()
     }
 
+    /// Asks the system once a second, so that a clock that was set is noticed.
+    fn time_of_day(&mut self, now: Instant) -> Duration {
+        if let Some((then, time)) = self.noon
+            && let Some(since) = now.checked_duration_since(then)
+            && since < FRESH
+        {
+            return time + since;
+        }
+        let time = wall_clock();
+        self.noon = Some((Instant::now(), time));
+        time
+    }
+
     fn tell_client(&mut self, address: IpAddr) {
         if address != self.address || self.client.is_empty() {
             self.address = address;
@@ -260,7 +281,8 @@ impl Buffer {
     fn flush(&mut self) {
         self.due = false;
         if !self.lines.is_empty() {
-            let next = Vec::with_capacity(self.lines.len());
+            // With room for the line that fills a batch: a full one need not move to grow.
+            let next = Vec::with_capacity(self.lines.len() + USUAL);
             Output::get().write(Kind::Access, std::mem::replace(&mut self.lines, next));
         }
     }
@@ -397,7 +419,8 @@ mod tests {
 
     fn line(path: &str, format: LogFormat) -> String {
         let mut buffer = Buffer::new();
-        let spent = Spent { status: 200, head: Duration::ZERO, total: Duration::from_micros(7) };
+        let (head, total) = (Duration::ZERO, Duration::from_micros(7));
+        let spent = Spent { status: 200, head, total, now: Instant::now() };
         buffer.append(&record(path, Some(format)), format, spent);
         String::from_utf8(std::mem::take(&mut buffer.lines)).unwrap()
     }
