@@ -99,7 +99,7 @@ pub async fn visitors_person(
 }
 
 /// Who sent a request. Cookies that the answer must set, because the session is kept in them and was used, are
-/// added to `cookies`.
+/// added to `cookies`. Tokens that are due are renewed.
 ///
 /// # Errors
 /// When the store is out of reach: nobody is signed out by that.
@@ -109,39 +109,73 @@ pub async fn person(
     headers: &HeaderMap,
     cookies: &mut Vec<HeaderValue>,
 ) -> Result<Option<Person>, Failure> {
-    let presented = match app.cookies.read(headers) {
-        Ok(Some(presented)) => presented,
-        Ok(None) => return Ok(None),
-        Err(malformed) => {
-            tracing::info!(app = %app.settings.name, %malformed, "session cookies are refused and deleted");
-            cookies.extend(app.cookies.clear(headers, 0));
-            return Ok(None);
-        }
-    };
-    let gateway = &worker.gateway;
-    let person = match worker.opened.get(app.number, presented.as_bytes()) {
-        Some(person) => person,
-        None => match open(worker, app, &presented).await? {
-            Some(person) => person,
-            None => return Ok(None),
-        },
-    };
-    let mut now = gateway.clock.now();
+    let Some(presented) = presented(app, headers, cookies) else { return Ok(None) };
+    let Some(person) = known(worker, app, &presented).await? else { return Ok(None) };
+    let now = worker.gateway.clock.now();
     if person.live.is_alive(now) && person.live.mark().is_due(now) {
-        renewal::attend(gateway, app, &person.live, now).await;
-        now = gateway.clock.now();
+        renewal::attend(&worker.gateway, app, &person.live, now).await;
     }
+    Ok(as_is(worker, app, &presented, person, cookies))
+}
+
+/// Who sent a request that ends their session: as [`person`], but nothing is renewed that goes anyway.
+///
+/// # Errors
+/// As [`person`].
+pub async fn leaving_person(
+    worker: &Worker,
+    app: &Protected,
+    headers: &HeaderMap,
+    cookies: &mut Vec<HeaderValue>,
+) -> Result<Option<Person>, Failure> {
+    let Some(presented) = presented(app, headers, cookies) else { return Ok(None) };
+    let person = known(worker, app, &presented).await?;
+    Ok(person.and_then(|person| as_is(worker, app, &presented, person, cookies)))
+}
+
+fn presented<'a>(
+    app: &Protected,
+    headers: &'a HeaderMap,
+    cookies: &mut Vec<HeaderValue>,
+) -> Option<Presented<'a>> {
+    app.cookies.read(headers).unwrap_or_else(|malformed| {
+        tracing::info!(app = %app.settings.name, %malformed, "session cookies are refused and deleted");
+        cookies.extend(app.cookies.clear(headers, 0));
+        None
+    })
+}
+
+async fn known(
+    worker: &Worker,
+    app: &Protected,
+    presented: &Presented<'_>,
+) -> Result<Option<Person>, Failure> {
+    match worker.opened.get(app.number, presented.as_bytes()) {
+        Some(person) => Ok(Some(person)),
+        None => open(worker, app, presented).await,
+    }
+}
+
+/// The person as the session is now, if it stands.
+fn as_is(
+    worker: &Worker,
+    app: &Protected,
+    presented: &Presented<'_>,
+    person: Person,
+    cookies: &mut Vec<HeaderValue>,
+) -> Option<Person> {
+    let now = worker.gateway.clock.now();
     if !person.live.is_alive(now) {
         worker.opened.forget(app.number, presented.as_bytes());
-        return Ok(None);
+        return None;
     }
     let person = if person.live.mark().version() == person.version {
         person
     } else {
-        meet(worker, app, &presented, Arc::clone(&person.live), person.carried)
+        meet(worker, app, presented, Arc::clone(&person.live), person.carried)
     };
     used(worker, app, &person, now, cookies);
-    Ok(Some(person))
+    Some(person)
 }
 
 fn used(worker: &Worker, app: &Protected, person: &Person, now: Timestamp, cookies: &mut Vec<HeaderValue>) {

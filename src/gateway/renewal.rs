@@ -48,6 +48,21 @@ pub fn revoke(gateway: &Gateway, provider: &Arc<Provider>, data: &SessionData) {
     });
 }
 
+/// Revokes the tokens of a session that another person's took the place of. A person's own new session may stand
+/// on the same grant at the provider, which would be revoked with the old tokens.
+pub fn revoke_replaced(
+    gateway: &Gateway,
+    app: &Protected,
+    outgoing: &SessionData,
+    provider: &str,
+    subject: &str,
+) {
+    let same = outgoing.provider == provider && outgoing.subject == subject;
+    if let Some(provider) = app.provider_named(&outgoing.provider).filter(|_| !same) {
+        revoke(gateway, provider, outgoing);
+    }
+}
+
 /// How a renewal ended that did not bring new tokens.
 enum Failed {
     /// The session was ended meanwhile.

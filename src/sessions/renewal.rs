@@ -134,13 +134,15 @@ impl Live {
         Turn::Yours(Renewal { live: Arc::clone(self), begun_at: now, awaited, ended: false })
     }
 
+    pub(super) fn is_renewing(&self) -> bool {
+        self.renewals().under_way
+    }
+
     /// Waits until no renewal is under way.
     pub async fn landed(&self) {
         let mut landed = std::pin::pin!(self.landing().notified());
         landed.as_mut().enable();
-        // Its own statement: no lock is held while this waits.
-        let under_way = self.renewals().under_way;
-        if under_way {
+        if self.is_renewing() {
             landed.await;
         }
     }

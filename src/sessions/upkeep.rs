@@ -58,11 +58,15 @@ impl Sessions {
         }
     }
 
-    /// Saves all last uses and closes the store, so that the next process need not repair it.
+    /// Waits for the renewals that are under way, whose refresh tokens would be lost, saves all last uses and closes
+    /// the store, so that the next process need not repair it.
     ///
     /// # Errors
     /// When the store can't be used.
     pub async fn close(&self) -> Result<(), StoreError> {
+        for live in self.registry.select(Live::is_renewing) {
+            live.landed().await;
+        }
         self.flush().await?;
         self.store.close().await
     }

@@ -358,6 +358,63 @@ async fn a_sign_out_revokes_the_newest_refresh_token_and_never_waits_for_it() {
     assert!(revoked.header("authorization").is_some_and(|proof| proof.starts_with("Basic ")));
 }
 
+#[tokio::test]
+async fn a_sign_out_after_expiry_refreshes_nothing_and_waits_for_nobody() {
+    let (gateway, rogue, _app, browser) = signed_in("").await;
+    later(&gateway, &rogue, &mut Duration::default(), 11 * MINUTE);
+    rogue.replace(Endpoint::Token, Answer::Silence);
+    let asked = Instant::now();
+    browser.send(leave(&gateway.world.origin())).await.expect(302);
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    assert_eq!(rogue.refreshes(), 0);
+}
+
+#[tokio::test]
+async fn a_refresh_that_a_sign_out_overtakes_brings_nobody_back_and_its_tokens_are_revoked() {
+    let (gateway, rogue, _app, browser) = signed_in("").await;
+    later(&gateway, &rogue, &mut Duration::default(), 9 * MINUTE + Duration::from_secs(5));
+    rogue.slow_down(Endpoint::Token, Duration::from_millis(500));
+    browser.get(&gateway.url("/x")).await.expect(200);
+    until("it has begun", || rogue.refreshes() == 1).await;
+    browser.send(leave(&gateway.world.origin())).await.expect(302);
+    browser.fetch(&gateway.url("/x")).await.expect(401);
+    until("both are revoked", || rogue.asked("/revoke").len() == 2).await;
+    let revoked: Vec<_> = rogue.asked("/revoke").iter().map(|asked| asked.param("token")).collect();
+    assert_ne!(revoked[0], revoked[1]);
+    browser.fetch(&gateway.url("/x")).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_process_that_is_asked_to_end_waits_for_its_refreshes() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    rogue.gives_refresh_tokens(Duration::from_secs(4));
+    let mut gateway =
+        world.clone().start(&(rogue.table("rogue", "") + &world.app("lms", &app) + BEARER)).await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    tokio::time::sleep(Duration::from_millis(3000)).await;
+    rogue.slow_down(Endpoint::Token, Duration::from_millis(700));
+    browser.get(&gateway.url("/x")).await.expect(200);
+    until("it has begun", || rogue.refreshes() == 1).await;
+    gateway.signal("TERM");
+    assert!(gateway.ended().await.success());
+    let gateway = world.restart().await;
+    tokio::time::sleep(Duration::from_millis(4100)).await;
+    browser.fetch(&gateway.url("/y")).await.expect(200);
+    assert_eq!(rogue.refreshes(), 2, "with the newest refresh token");
+}
+
+#[tokio::test]
+async fn a_session_that_another_persons_replaces_has_its_tokens_revoked_and_ones_own_new_one_is_spared() {
+    let (gateway, rogue, _app, browser) = signed_in("").await;
+    browser.visit(&gateway.url("/_sso/sign-in")).await.expect(200);
+    rogue.person(json!({"sub": "u-2"}));
+    browser.visit(&gateway.url("/_sso/sign-in")).await.expect(200);
+    until("it is revoked", || !rogue.asked("/revoke").is_empty()).await;
+    browser.send(leave(&gateway.world.origin())).await.expect(302);
+    until("it is revoked", || rogue.asked("/revoke").len() == 2).await;
+}
+
 /// A gateway in front of one app behind a real provider whose access tokens are good for three seconds.
 async fn behind(shape: Shape, store: &str) -> (Gateway, Engine, Server, Browser) {
     let engine = Engine::own(shape, json!({"ttl": {"AccessToken": 3}}));

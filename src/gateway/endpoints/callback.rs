@@ -20,6 +20,7 @@ use crate::gateway::failure::Failure;
 use crate::gateway::login::{Login, again};
 use crate::gateway::negotiation::Sender;
 use crate::gateway::pages::SignInCause;
+use crate::gateway::renewal;
 use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
@@ -140,7 +141,7 @@ async fn end_login(
     // A form's redirect must not be followed with the form.
     let onwards = if form.is_some() { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
     let state = response.state().ok_or(Failure::Login(SignInCause::BadResponse))?.to_owned();
-    let before = authentication::person(worker, app, facts.headers, unused).await?;
+    let before = authentication::leaving_person(worker, app, facts.headers, unused).await?;
     let login: Login = match gateway.sessions.logins().take(&app.cookies, facts.headers, &state) {
         Ok(login) => login,
         // The back button, or a tab that was left at the provider while another signed in: nothing is wrong.
@@ -170,11 +171,16 @@ async fn end_login(
         redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
     let now = gateway.clock.now();
     let weak = login.strength.and_then(|strength| TooWeak::of(strength, &person, now));
+    let outgoing = before.as_ref().map(|before| before.live.data());
+    let subject = person.subject.clone();
     let replacing = before.map(|before| before.live.gone()).or(login.previous);
     trail
         .cookies
         .extend(begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?);
     trail.cookies.extend(choice::remember(app, &provider));
+    if let Some(outgoing) = outgoing {
+        renewal::revoke_replaced(gateway, app, &outgoing, provider.name(), &subject);
+    }
     if let Some(weak) = weak {
         // SECURITY: not sent on, where the rule would send them back to the provider without end.
         trail.retry = Some(step_up::once_more(app, &login.return_to, provider.name()));

@@ -43,7 +43,7 @@ pub async fn sign_out(
         // Nobody left: the browser asks again when somebody does.
         return Ok(own(StatusCode::FORBIDDEN, Body::empty()));
     }
-    let person = authentication::person(worker, app, &parts.headers, &mut trail.cookies).await?;
+    let person = authentication::leaving_person(worker, app, &parts.headers, &mut trail.cookies).await?;
     trail.record.subject = person.as_ref().and_then(|person| worker.subject(person));
     let asks = Sender::of(&parts.headers, &app.settings.origin).must_be_asked_about();
     // What a stranger wrote into a form counts only with the ticket of a session that is here.

@@ -38,13 +38,13 @@ impl Provider {
         let mut answer = refresh::response(&response.map_err(RefreshError::Later)?, self.clock.now())?;
         let id_token = match self.verify_refreshed(held, &mut answer, &metadata).await {
             Ok(claims) => claims,
-            // Its keys can't be had now: the new tokens count, the ID token does not.
-            Err(error @ OidcError::Network { .. }) => {
+            // SECURITY: another person's tokens, or another sign-in's, must not go into this session.
+            Err(error @ OidcError::IdToken(_)) => return Err(RefreshError::Refused(error)),
+            // Newer keys can't be had now: the new tokens count, the ID token does not.
+            Err(error) => {
                 tracing::debug!(provider = self.name(), %error, "a refreshed ID token is left aside");
                 None
             }
-            // SECURITY: another person's tokens, or another sign-in's, must not go into this session.
-            Err(error) => return Err(RefreshError::Refused(error)),
         };
         let access_expires_at = answer.access_expires_at;
         Ok(Refreshed { tokens: refresh::rotate(held.tokens, answer), access_expires_at, id_token })

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::foundation::secret::Secret;
 use crate::oidc::fixture::{self, FakeProvider, Signer, redemption};
-use crate::oidc::{Algorithm, AuthorizationResponse, Fault};
+use crate::oidc::{Algorithm, AuthorizationResponse, Fault, Held, RefreshError, Refreshed};
 
 mod plain_oauth2;
 
@@ -352,4 +352,76 @@ fn what_runs_on_the_control_runtime_can_be_sent_there() {
     sent(provider.redeem(redemption("c")));
     sent(provider.begin(callback()));
     sent(Arc::clone(&provider).keep_fresh());
+}
+
+/// Tokens as a session has them after [`World::redeem`].
+async fn refreshed(world: &World, held: &SignIn) -> Result<(Refreshed, Claims), RefreshError> {
+    let held = Held { subject: &held.subject, tokens: &held.tokens, claims: &held.claims };
+    let refreshed = world.provider.refresh(held).await?;
+    let tokens = Refreshed {
+        tokens: refreshed.tokens.clone(),
+        access_expires_at: refreshed.access_expires_at,
+        id_token: None,
+    };
+    Ok((tokens, world.provider.fresh_claims(held, refreshed).await?))
+}
+
+#[tokio::test]
+async fn a_refresh_gives_new_tokens_and_claims_and_asks_for_keys_before_it_spends_the_old() {
+    let world = World::new().await;
+    let held = world.redeem().await.unwrap();
+    world.later(60);
+    world.fake.says("/me", 200, json!({"sub": "anna", "name": "Анна Новая"}).to_string());
+    world.tokens("k1", Signer::get(Algorithm::Rs256), &[("auth_time", json!(NOW.as_secs() - 10))]);
+    let (tokens, claims) = refreshed(&world, &held).await.unwrap();
+    assert_eq!(claims.0["name"], "Анна Новая");
+    assert_eq!(tokens.access_expires_at, Some(NOW.plus(Duration::from_secs(120))));
+    assert!(world.fake.seen("/token")[1].body.starts_with("grant_type=refresh_token&refresh_token=rt"));
+
+    let fake = FakeProvider::working().await;
+    let keyless = World::with(fake, |_| {});
+    keyless.fake.says("/jwks", 503, "");
+    let error = refreshed(&keyless, &held).await.unwrap_err();
+    assert!(matches!(error, RefreshError::Later(_)));
+    assert_eq!(keyless.seen("/token"), 0, "the refresh token is not spent");
+}
+
+#[tokio::test]
+async fn a_refreshed_id_token_whose_key_can_not_be_had_is_left_aside_and_a_forged_one_ends_the_session() {
+    let world = World::new().await;
+    let held = world.redeem().await.unwrap();
+    world.tokens("k2", Signer::stranger(Algorithm::Rs256), &[]);
+    world.later(60);
+    let error = refreshed(&world, &held).await.unwrap_err();
+    assert!(matches!(error, RefreshError::Refused(OidcError::IdToken(_))), "{error}");
+    world.later(60);
+    world.fake.says("/jwks", 503, "");
+    let (tokens, _) = refreshed(&world, &held).await.unwrap();
+    assert_eq!(tokens.tokens.id, held.tokens.id, "the one that was verified stays");
+}
+
+#[tokio::test]
+async fn userinfo_of_somebody_else_ends_the_session_and_one_that_is_down_does_not() {
+    let world = World::new().await;
+    let held = world.redeem().await.unwrap();
+    world.fake.says("/me", 200, json!({"sub": "boris"}).to_string());
+    let error = refreshed(&world, &held).await.unwrap_err();
+    assert!(matches!(error, RefreshError::Refused(OidcError::OtherSubject)), "{error}");
+    world.fake.says("/me", 503, "");
+    assert!(matches!(refreshed(&world, &held).await.unwrap_err(), RefreshError::Later(_)));
+}
+
+#[tokio::test]
+async fn tokens_are_revoked_where_the_provider_lets_us() {
+    let world = World::new().await;
+    let held = world.redeem().await.unwrap();
+    world.provider.revoke(&held.tokens).await.unwrap();
+    assert_eq!(world.seen("/revoke"), 0, "it announces no such endpoint");
+    let fake = FakeProvider::working().await;
+    let endpoint = Url::parse(&format!("{}/revoke", fake.base)).unwrap();
+    let world = World::with(fake, |settings| settings.endpoints.revocation = Some(endpoint));
+    world.fake.says("/revoke", 200, "");
+    world.provider.revoke(&held.tokens).await.unwrap();
+    assert_eq!(world.fake.seen("/revoke")[0].body, "token=rt&token_type_hint=refresh_token");
+    assert!(world.fake.seen("/revoke")[0].headers.contains_key("authorization"));
 }
