@@ -98,6 +98,11 @@ impl PendingLogin {
         &self.provider
     }
 
+    /// Whether the provider has to sign its response.
+    pub(super) const fn asks_for_signature(&self) -> bool {
+        self.response_mode.is_signed()
+    }
+
     /// What the response will be carried by.
     pub const fn carrier(&self) -> Carrier {
         self.response_mode.carrier()

@@ -1,4 +1,5 @@
-//! The authorization response: RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.4, Core 3.1.2.5 to 3.1.2.7.
+//! The authorization response: RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207 section 2.4, Core 3.1.2.5 to 3.1.2.7,
+//! Form Post Response Mode, and what is in a signed one (JARM), whose signature is `jarm`'s.
 //!
 //! A [`PendingLogin`] is consumed here. A code that passed is a [`Redemption`], the only thing that the token
 //! endpoint is asked with: nothing is sent there before `state` and `iss` were compared.
@@ -7,10 +8,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use aws_lc_rs::constant_time;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::authorization::PendingLogin;
 use super::error::OidcError;
+use super::jarm::JarmError;
+use super::jwt::{self, JwtError};
 use super::message::{Call, told};
 use super::provider::Provider;
 use super::refusal::Refusal;
@@ -29,6 +33,19 @@ pub struct AuthorizationResponse {
     error: Option<String>,
     error_description: Option<String>,
     carrier: Carrier,
+    protection: Protection,
+}
+
+/// Who vouches for what a response says.
+#[derive(Clone, Debug, Default)]
+enum Protection {
+    /// Nobody.
+    #[default]
+    None,
+    /// Perhaps the provider: this JWT is still to be verified, and only its `state` was looked at.
+    Signed(Secret),
+    /// The provider.
+    Verified,
 }
 
 /// A code that belongs to this browser's login and may be redeemed, once.
@@ -64,6 +81,15 @@ pub enum CallbackError {
     /// A form was asked for, and a query came.
     #[error("it came in the address, though `form_post` was asked for")]
     NotPosted,
+    /// A signed response that can't be read.
+    #[error("its `response` can't be read: {0}")]
+    Unreadable(JwtError),
+    /// A signed response that says something beside its signature.
+    #[error("it carries `{0}` beside a signed response")]
+    Beside(&'static str),
+    /// A signed response was asked for.
+    #[error("it is not signed, though that was asked for")]
+    Unsigned,
     /// The login was begun with another provider.
     #[error("the login was begun with another provider")]
     OtherProvider,
@@ -105,11 +131,24 @@ impl CallbackError {
             | Self::NotAForm
             | Self::QueryAndForm
             | Self::NotPosted
+            | Self::Unreadable(_)
+            | Self::Beside(_)
+            | Self::Unsigned
             | Self::CodeAndError
             | Self::Nothing => "callback_malformed",
             Self::OtherProvider | Self::NoState | Self::OtherState => "callback_state",
             Self::OtherAddress => "callback_address",
             Self::NoIssuer | Self::OtherIssuer { .. } => "callback_issuer",
+        }
+    }
+
+    pub(super) fn mend(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable(error) => JarmError::from(error.clone()).mend(),
+            Self::NotPosted | Self::Unsigned => {
+                Some("let the provider answer this client in the `response_mode` that is set")
+            }
+            _ => None,
         }
     }
 }
@@ -137,6 +176,7 @@ impl AuthorizationResponse {
             return Err(CallbackError::TooLong);
         }
         let mut seen: Vec<Cow<'_, str>> = Vec::new();
+        let mut signed = None;
         let mut response = Self { carrier, ..Self::default() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             // RFC 6749 section 3.1: no parameter more than once, known or not.
@@ -158,13 +198,59 @@ impl AuthorizationResponse {
                 // SECURITY: tokens in an address are what the code flow is there to prevent.
                 "access_token" => return Err(CallbackError::Unasked("access_token")),
                 "id_token" => return Err(CallbackError::Unasked("id_token")),
-                "response" => return Err(CallbackError::Unasked("response")),
+                "response" => signed = value.map(Secret::new),
                 // RFC 6749 section 4.1.2: what is not known is ignored; `session_state` and `scope` are common.
                 _ => {}
             }
             seen.push(name);
         }
-        Ok(response)
+        match signed {
+            Some(signed) => response.signed(signed),
+            None => Ok(response),
+        }
+    }
+
+    /// JARM section 2.3: all parameters are in the JWT, and none beside it.
+    fn signed(self, jwt: Secret) -> Result<Self, CallbackError> {
+        // SECURITY: an unsigned code must not ride on a signed response.
+        let beside = [
+            ("code", self.code.is_some()),
+            ("state", self.state.is_some()),
+            ("iss", self.iss.is_some()),
+            ("error", self.error.is_some()),
+        ];
+        if let Some((name, _)) = beside.into_iter().find(|(_, there)| *there) {
+            return Err(CallbackError::Beside(name));
+        }
+        // JARM section 2.4 (2): `state` tells which login, and so which provider's keys, this is to be held against.
+        let claims = jwt::unverified(jwt.expose()).map_err(CallbackError::Unreadable)?;
+        let state = claims.get("state").and_then(Value::as_str).map(str::to_owned);
+        Ok(Self { state, protection: Protection::Signed(jwt), ..self })
+    }
+
+    /// The JWT of a signed response that nobody verified yet.
+    pub(super) const fn unverified(&self) -> Option<&Secret> {
+        match &self.protection {
+            Protection::Signed(jwt) => Some(jwt),
+            Protection::None | Protection::Verified => None,
+        }
+    }
+
+    /// The same response by what its JWT says, now that the provider is known to have said it.
+    pub(super) fn verified(&self, claims: &Map<String, Value>) -> Self {
+        let text = |name: &str| {
+            let text = claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+            text.map(str::to_owned)
+        };
+        Self {
+            code: text("code").map(Secret::new),
+            state: text("state"),
+            iss: text("iss"),
+            error: text("error"),
+            error_description: text("error_description"),
+            carrier: self.carrier,
+            protection: Protection::Verified,
+        }
     }
 
     /// The `state`, by which a browser's login is found.
@@ -215,6 +301,14 @@ impl PendingLogin {
         // SECURITY: a code in an address stands in histories and logs (response mode downgrade).
         if self.carrier() == Carrier::Form && response.carrier == Carrier::Query {
             return Err(CallbackError::NotPosted.into());
+        }
+
+        // JARM section 2.4: what was to be signed is signed, and verified by now.
+        // SECURITY: an answer of anybody's, where only the provider's counts (signature stripping).
+        match (self.response_mode.is_signed(), &response.protection) {
+            (true, Protection::Verified) | (false, Protection::None) => {}
+            (true, _) => return Err(CallbackError::Unsigned.into()),
+            (false, _) => return Err(CallbackError::Unasked("response").into()),
         }
 
         // RFC 6749 section 10.12, Core 3.1.2.7: state, on errors too

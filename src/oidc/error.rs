@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::callback::CallbackError;
 use super::id_token::{self, IdTokenError};
+use super::jarm::JarmError;
 use super::jwt::JwtError;
 use super::message::Call;
 use super::refusal::Refusal;
@@ -120,6 +121,9 @@ pub enum OidcError {
     /// The authorization response breaks the protocol or belongs to another login.
     #[error("authorization response: {0}")]
     Callback(#[from] CallbackError),
+    /// The signed authorization response fails a check.
+    #[error("authorization response: {0}")]
+    Jarm(#[from] JarmError),
     /// The ID token fails a check.
     #[error("ID token: {0}")]
     IdToken(#[from] IdTokenError),
@@ -201,6 +205,7 @@ impl OidcError {
             Self::Status { status, .. } if *status >= 500 || *status == 429 => Fault::Unreachable,
             Self::Callback(_) => Fault::Request,
             Self::Refused(refusal) => refusal.fault(),
+            Self::Jarm(error) => error.fault(),
             _ => Fault::Provider,
         }
     }
@@ -208,6 +213,7 @@ impl OidcError {
     /// Whether newer keys of the provider could make good what was signed.
     pub(super) const fn may_be_rotation(&self) -> bool {
         match self {
+            Self::Jarm(error) => error.may_be_rotation(),
             Self::IdToken(error) => error.may_be_rotation(),
             Self::Userinfo(error) => error.may_be_rotation(),
             _ => false,
@@ -232,6 +238,7 @@ impl OidcError {
             }
             Self::NoUsableKey { .. } => "provider_keys",
             Self::Callback(error) => error.code(),
+            Self::Jarm(error) => error.code(),
             Self::IdToken(error) => error.code(),
             Self::Userinfo(_) => "userinfo_jwt",
             Self::Subject(_) | Self::OtherSubject => "userinfo_subject",
@@ -270,6 +277,8 @@ impl OidcError {
             Self::Subject(_) => "name the claim that tells people apart at this provider in `subject`",
             Self::Userinfo(error) => return id_token::mend(error),
             Self::Refused(refusal) => return refusal.mend(),
+            Self::Callback(error) => return error.mend(),
+            Self::Jarm(error) => return error.mend(),
             Self::IdToken(error) => return error.mend(),
             _ => return None,
         })

@@ -30,6 +30,8 @@ pub(super) struct Metadata {
     pub(super) id_token_algs: Vec<Algorithm>,
     /// The signature algorithms that a signed userinfo answer may have.
     pub(super) userinfo_algs: Vec<Algorithm>,
+    /// The signature algorithms that a signed authorization response may have.
+    pub(super) response_algs: Vec<Algorithm>,
     /// Whether every authorization response carries `iss` (RFC 9207 section 3).
     pub(super) response_iss: bool,
     /// What an operator should see once.
@@ -79,6 +81,11 @@ impl Metadata {
             userinfo_algs: read
                 .algorithms(settings, "userinfo_signing_alg_values_supported")
                 .unwrap_or_else(|| id_token_algs.clone()),
+            // JARM section 4; a provider that does not say signs with what it signs ID tokens with.
+            response_algs: read.list("authorization_signing_alg_values_supported").map_or_else(
+                || id_token_algs.clone(),
+                |announced| announced.into_iter().filter_map(Algorithm::from_name).collect(),
+            ),
             id_token_algs,
             response_iss: read.flag("authorization_response_iss_parameter_supported"),
             remarks: read.remarks,

@@ -13,7 +13,7 @@ use super::access_token::{self, AccessToken, Looks, TokenRefused};
 use super::authorization::{self, LoginRequest, PendingLogin, RESERVED_PARAMS};
 use super::believed::{Believed, Disbelief};
 use super::cached::{self, Cached, Fetched, Readiness, Why};
-use super::callback::{CallbackError, Redemption};
+use super::callback::{AuthorizationResponse, CallbackError, Redemption};
 use super::client_auth::{self, Form};
 use super::end_session::{self, EndSession, EndSessionRequest};
 use super::error::{OidcError, SetupError};
@@ -23,7 +23,7 @@ use super::metadata::Metadata;
 use super::report::Told;
 use super::token;
 use super::transport::Transport;
-use super::{ClientAuth, Discovery, Protocol, Settings, discovery, introspection, report};
+use super::{ClientAuth, Discovery, Protocol, Settings, discovery, introspection, jarm, report};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::{Origin, Scheme};
 use crate::identity::claims::{Claims, Tokens};
@@ -157,6 +157,29 @@ impl Provider {
     pub async fn begin(&self, login: LoginRequest) -> Result<(Url, PendingLogin), OidcError> {
         let metadata = self.known_metadata().await?;
         authorization::request(&self.settings, &metadata, login)
+    }
+
+    /// Ends a login: holds the response against it, and redeems the code.
+    ///
+    /// # Errors
+    /// As [`PendingLogin::check`] and [`Provider::redeem`], and when the provider did not sign a response that it
+    /// was to sign.
+    pub async fn finish(
+        &self,
+        login: PendingLogin,
+        response: AuthorizationResponse,
+    ) -> Result<SignIn, OidcError> {
+        let response = match response.unverified() {
+            Some(jwt) if login.asks_for_signature() && login.provider() == self.name() => {
+                let metadata = self.known_metadata().await?;
+                let (algs, now) = (&metadata.response_algs, self.clock.now());
+                let check = |keys: &Keys| Ok(jarm::verify(jwt, keys, &self.settings, algs, now)?);
+                response.verified(&self.with_keys(&metadata, check).await?)
+            }
+            _ => response,
+        };
+        let redemption = login.check(self, response)?;
+        self.redeem(redemption).await
     }
 
     /// Redeems a code: token endpoint, ID token where there is one, userinfo.

@@ -62,8 +62,7 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// Where `oidc` reads the clock: what waits for an answer, and can't be told beforehand when it comes.
-const CLOCK_READERS: &[&str] =
-    &["oidc/provider.rs", "oidc/provider/", "oidc/cached.rs", "oidc/believed.rs"];
+const CLOCK_READERS: &[&str] = &["oidc/provider.rs", "oidc/provider/", "oidc/cached.rs", "oidc/believed.rs"];
 
 const NAMELESS: &[&str] = &["utils", "util", "helpers", "common", "manager", "types", "misc"];
 const SOFT_LIMIT: usize = 300;

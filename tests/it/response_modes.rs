@@ -1,10 +1,15 @@
 //! Every way in which the answer of a sign-in can come back, and what is taken from no other.
 
+use std::sync::Arc;
+
 use cookie::SameSite;
+use serde_json::{Value, json};
 
 use crate::process::certificate;
 use crate::world::browser::Response;
 use crate::world::chromium::Chromium;
+use crate::world::keys::SigningKey;
+use crate::world::rogue::{Draft, Signed, now};
 use crate::world::{Ask, Browser, Engine, Gateway, Rogue, Server, World};
 
 const FORM_POST: &str = "response_mode = \"form_post\"";
@@ -157,7 +162,7 @@ async fn a_posted_answer_ends_the_session_that_the_browser_had_though_its_cookie
     browser.follow(landed).await.expect(200);
     let old = browser.copy();
     old.fetch(&format!("{origin}/_sso/session")).await.expect(200);
-    rogue.person(serde_json::json!({"sub": "u-2"}));
+    rogue.person(json!({"sub": "u-2"}));
     let page = browser.visit(&format!("{origin}/_sso/sign-in")).await.expect(200);
     let landed = post(&browser, &page).await;
     browser.follow(landed).await.expect(200);
@@ -207,4 +212,182 @@ async fn a_real_browser_brings_the_login_back_with_a_form_over_tls_and_over_plai
     chromium.is_at(&format!("{origin}/wanted")).await;
     assert_eq!(app.last().header("x-auth-sub").as_deref(), Some("u-1"));
     chromium.close().await;
+}
+
+type Wrong = (&'static str, u16, &'static str, Box<dyn Fn(&mut Draft) + Send + Sync>);
+
+fn claim(what: &'static str, status: u16, code: &'static str, name: &'static str, value: Value) -> Wrong {
+    (what, status, code, Box::new(move |draft| draft.claims[name] = value.clone()))
+}
+
+/// What a page of ours calls its line in the log.
+fn reference(page: &Response) -> String {
+    let text = page.text();
+    let (_, rest) = text.split_once("<code>").unwrap();
+    rest.split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_signed_answer_is_believed_for_its_signature_and_each_way_to_be_wrong_is_refused() {
+    let (gateway, rogue, app) = with_rogue("response_mode = \"query.jwt\"").await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/wanted")).await.expect(200);
+    assert_eq!(app.last().target(), "/wanted");
+    assert_eq!(rogue.asked("/authorize")[0].param("response_mode").as_deref(), Some("query.jwt"));
+    app.forget();
+    let redeemed = rogue.asked("/token").len();
+    let stranger = Arc::new(SigningKey::new("first", "ES256"));
+    let unknown = Arc::new(SigningKey::new("never seen", "ES256"));
+    let public = rogue.key().public_der();
+    let now = now();
+    let unsigned = |alg: &'static str| {
+        move |draft: &mut Draft| {
+            draft.header["alg"] = json!(alg);
+            draft.signed = Signed::NotAtAll;
+        }
+    };
+    let wrongs: Vec<Wrong> = vec![
+        claim("another issuer", 400, "callback_issuer", "iss", json!("https://evil.example")),
+        claim("no issuer", 400, "callback_issuer", "iss", json!(null)),
+        claim("another client's", 502, "callback_audience", "aud", json!("other")),
+        claim("ours and another's", 502, "callback_audience", "aud", json!(["lms", "other"])),
+        claim("nobody's", 502, "callback_audience", "aud", json!(null)),
+        claim("expired", 502, "callback_expired", "exp", json!(now - 120)),
+        claim("good for an hour", 502, "callback_expired", "exp", json!(now + 3600)),
+        claim("good for ever", 502, "callback_expired", "exp", json!(null)),
+        claim("without state", 400, "bad-response", "state", json!(null)),
+        claim("with another state", 400, "login-unknown", "state", json!("other")),
+        claim("with a state that is no text", 400, "bad-response", "state", json!(["s"])),
+        claim("without a code", 400, "callback_malformed", "code", json!(null)),
+        claim("with an error as well", 400, "callback_malformed", "error", json!("access_denied")),
+        ("not signed", 502, "callback_signature", Box::new(unsigned("none"))),
+        ("not signed, in another spelling", 502, "callback_signature", Box::new(unsigned("nOnE"))),
+        ("an empty signature", 502, "callback_signature", Box::new(unsigned("ES256"))),
+        (
+            "another key under our key's name",
+            502,
+            "callback_signature",
+            Box::new(move |draft| draft.signed = Signed::With(Arc::clone(&stranger))),
+        ),
+        (
+            "a key that is not in the set",
+            502,
+            "callback_signature",
+            Box::new(move |draft| {
+                draft.header["kid"] = json!("never seen");
+                draft.signed = Signed::With(Arc::clone(&unknown));
+            }),
+        ),
+        (
+            "hashed with the public key",
+            502,
+            "callback_signature",
+            Box::new(move |draft| {
+                draft.header["alg"] = json!("HS256");
+                draft.signed = Signed::Hash(public.clone());
+            }),
+        ),
+        (
+            "a token of another kind",
+            502,
+            "callback_malformed",
+            Box::new(|draft| drop(draft.header.insert("typ".into(), json!("logout+jwt")))),
+        ),
+    ];
+    for (what, status, code, bend) in wrongs {
+        rogue.bend_signed_response(bend);
+        let page = Browser::new().visit(&gateway.url("/")).await;
+        assert_eq!(page.status, status, "{what}: {page:?}\n{}", gateway.log());
+        // The page's reference tells which line is this one's.
+        let log = gateway.logs(&reference(&page)).await;
+        let line = log.lines().find(|line| line.contains(&reference(&page))).unwrap();
+        assert!(line.contains(&format!("code=\"{code}\"")), "{what}: {line}");
+        assert_eq!(rogue.asked("/token").len(), redeemed, "{what}: nothing is redeemed");
+    }
+    assert!(app.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_signed_or_says_something_beside_its_signature_is_refused() {
+    let (gateway, rogue, app) = with_rogue("response_mode = \"jwt\"").await;
+    for (what, plain) in [
+        ("plain", "code=x&state=STATE&iss=ISS"),
+        ("beside", "response=JWT&code=x"),
+        ("beside", "response=JWT&state=STATE"),
+        ("beside", "response=JWT&iss=ISS"),
+        ("twice", "response=JWT&response=JWT"),
+        ("encrypted", "response=a.b.c.d.e"),
+        ("no JWT", "response=x"),
+    ] {
+        let browser = Browser::new();
+        let state = browser.get(&gateway.url("/")).await.location_param("state").unwrap();
+        let jwt = "e30.e30.AA";
+        let query = plain.replace("STATE", &state).replace("ISS", rogue.issuer()).replace("JWT", jwt);
+        let page = browser.get(&gateway.url(&format!("/_sso/callback?{query}"))).await.expect(400);
+        assert!(!page.text().contains("e30."), "{what}");
+    }
+    gateway.logs("signed responses without encryption").await;
+    assert!(rogue.asked("/token").is_empty() && app.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_signed_answer_that_nobody_asked_for_is_refused() {
+    let (gateway, rogue, _app) = with_rogue("").await;
+    let browser = Browser::new();
+    let state = browser.get(&gateway.url("/")).await.location_param("state").unwrap();
+    let claims = json!({"iss": rogue.issuer(), "aud": "lms", "exp": now() + 60, "state": state, "code": "c"});
+    let header = json!({"alg": "ES256", "kid": "first"}).as_object().unwrap().clone();
+    let jwt = rogue.key().token(&header, &claims);
+    browser.get(&gateway.url(&format!("/_sso/callback?response={jwt}"))).await.expect(400);
+    gateway.logs("callback_malformed").await;
+    assert!(rogue.asked("/token").is_empty());
+}
+
+#[tokio::test]
+async fn a_signed_answer_can_be_posted_and_its_keys_may_be_new() {
+    let (gateway, rogue, app) = with_rogue("response_mode = \"form_post.jwt\"").await;
+    for kid in ["first", "second"] {
+        if kid == "second" {
+            rogue.rotate(SigningKey::new(kid, "ES256"));
+        }
+        let browser = Browser::new();
+        let page = browser.visit(&gateway.url("/wanted")).await.expect(200);
+        assert_eq!(page.form("").fields.len(), 1);
+        browser.submit(&page, page.form("")).await.expect(200);
+        assert_eq!(app.last().target(), "/wanted", "{kid}");
+        // The same in an address.
+        let page = browser.visit(&gateway.url("/_sso/sign-in")).await.expect(200);
+        browser.get(&gateway.url(&format!("/_sso/callback?{}", fields(&page)))).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_signed_says_so() {
+    let (gateway, rogue, _app) = with_rogue("response_mode = \"jwt\"").await;
+    rogue.bend_signed_response(|draft| {
+        draft.claims.as_object_mut().unwrap().remove("code");
+        draft.claims["error"] = json!("access_denied");
+    });
+    Browser::new().visit(&gateway.url("/")).await.expect(403);
+}
+
+#[tokio::test]
+async fn the_real_providers_sign_their_answers() {
+    for (engine, mode) in [
+        (Engine::v8(), "jwt"),
+        (Engine::v8(), "form_post.jwt"),
+        (Engine::v9(), "query.jwt"),
+        (Engine::v9(), "form_post.jwt"),
+    ] {
+        let (world, app) = (World::new(), Server::start().await);
+        let metadata = json!({"authorization_signed_response_alg": "PS256"});
+        let table = engine.client(&world, "school", metadata, &format!("response_mode = {mode:?}"));
+        let gateway = world.clone().start(&(table + &world.app("lms", &app))).await;
+        let browser = Browser::new();
+        let mut page = browser.sign_in(&gateway.url("/wanted"), "petrova").await.expect(200);
+        if mode.starts_with("form_post") {
+            page = browser.submit(&page, page.form("")).await.expect(200);
+        }
+        assert_eq!(app.last().target(), "/wanted", "{mode}: {page:?}\n{}", gateway.log());
+    }
 }

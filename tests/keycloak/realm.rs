@@ -32,8 +32,8 @@ const SECRET: &str = "p+ss word: 100%&=/?~";
 impl Keycloak {
     /// The one that `./test keycloak` has started.
     pub async fn running() -> Self {
-        let base =
-            std::env::var("KEYCLOAK_URL").expect("there is no Keycloak: run ./test keycloak, which starts one");
+        let base = std::env::var("KEYCLOAK_URL")
+            .expect("there is no Keycloak: run ./test keycloak, which starts one");
         let form = "grant_type=password&client_id=admin-cli&username=admin&password=admin";
         let url = format!("{base}/realms/master/protocol/openid-connect/token");
         let ask = Ask::new("POST", &url).body("application/x-www-form-urlencoded", form);

@@ -163,10 +163,8 @@ async fn end_login(
     let provider = Arc::clone(provider.ok_or(Failure::Login(SignInCause::NotBegunHere))?);
     trail.provider = Some(Arc::clone(&provider));
     login.pending.arrived_at(&app.address(facts.path.as_str())).map_err(refused)?;
-    // State and `iss` are compared here; only what comes out of it can be redeemed.
-    let redemption = login.pending.check(&provider, response).map_err(Failure::SignIn)?;
-    let asked = Arc::clone(&provider);
-    let redeemed = gateway.control.spawn(async move { asked.redeem(redemption).await }).await;
+    let (asked, pending) = (Arc::clone(&provider), login.pending);
+    let redeemed = gateway.control.spawn(async move { asked.finish(pending, response).await }).await;
     let person =
         redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
     let now = gateway.clock.now();

@@ -1,6 +1,7 @@
 //! Which authorization responses are taken, which are not, and whose fault it is.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::oidc::{Fault, ResponseMode, fixture};
@@ -82,6 +83,35 @@ fn what_was_to_be_posted_is_not_taken_from_an_address() {
         assert_eq!(pending().check_for("trusted", ISSUER, response).err(), query, "{mode:?}");
         let response = AuthorizationResponse::parse_form(text).unwrap();
         assert_eq!(pending().check_for("trusted", ISSUER, response).err(), form, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_signed_response_is_taken_when_it_was_asked_for_and_verified_and_nothing_stands_beside_it() {
+    let jwt = format!("{}.c2ln", fixture::unsigned(&json!({}), &json!({"code": "c", "state": "s"})));
+    let signed = || AuthorizationResponse::parse(&format!("response={jwt}")).unwrap();
+    let plain = || AuthorizationResponse::parse("code=c&state=s").unwrap();
+    let claims = json!({"code": "c", "state": "s", "iss": ISSUER, "exp": 9});
+    let verified = || signed().verified(claims.as_object().unwrap());
+    assert_eq!(signed().state(), Some("s"));
+    let check = |mode, response| {
+        let pending = PendingLogin { response_mode: mode, ..fixture::pending("s") };
+        pending.check_for("trusted", ISSUER, response).err()
+    };
+    assert_eq!(check(ResponseMode::Jwt, verified()), None);
+    assert_eq!(check(ResponseMode::Jwt, signed()), Some(CallbackError::Unsigned.into()));
+    assert_eq!(check(ResponseMode::QueryJwt, plain()), Some(CallbackError::Unsigned.into()));
+    assert_eq!(check(ResponseMode::Query, signed()), Some(CallbackError::Unasked("response").into()));
+    assert_eq!(check(ResponseMode::FormPostJwt, verified()), Some(CallbackError::NotPosted.into()));
+    let other = signed().verified(json!({"code": "c", "state": "t"}).as_object().unwrap());
+    assert_eq!(check(ResponseMode::Jwt, other), Some(CallbackError::OtherState.into()));
+    for name in ["code", "state", "iss", "error"] {
+        let beside = AuthorizationResponse::parse(&format!("{name}=x&response={jwt}"));
+        assert_eq!(beside.unwrap_err(), CallbackError::Beside(name));
+    }
+    for (jwt, error) in [("x", JwtError::Malformed("token")), ("a.b.c.d.e", JwtError::Encrypted)] {
+        let refused = AuthorizationResponse::parse(&format!("response={jwt}")).unwrap_err();
+        assert_eq!(refused, CallbackError::Unreadable(error), "{jwt}");
     }
 }
 

@@ -36,7 +36,7 @@ pub enum Endpoint {
     Revocation,
 }
 
-/// An ID token that is about to be signed.
+/// An ID token or a response that is about to be signed.
 pub struct Draft {
     /// Its header.
     pub header: Map<String, Value>,
@@ -46,7 +46,7 @@ pub struct Draft {
     pub signed: Signed,
 }
 
-/// How an ID token is signed.
+/// How it is signed.
 pub enum Signed {
     /// With the provider's current key.
     Well,
@@ -67,6 +67,7 @@ struct Behaviour {
     key_set: Bend<Value>,
     response: Bend<Vec<(String, String)>>,
     tokens: Bend<Value>,
+    signed_response: Bend<Draft>,
     id_token: Bend<Draft>,
     userinfo: Bend<Value>,
     person: Value,
@@ -115,6 +116,7 @@ impl Rogue {
                 key_set: Box::new(|_| ()),
                 response: Box::new(|_| ()),
                 tokens: Box::new(|_| ()),
+                signed_response: Box::new(|_| ()),
                 id_token: Box::new(|_| ()),
                 userinfo: Box::new(|_| ()),
                 person: json!({"sub": "u-1", "name": "Анна Каренина", "email": "anna@school.example"}),
@@ -161,6 +163,7 @@ impl Rogue {
         behaviour.key_set = Box::new(|_| ());
         behaviour.response = Box::new(|_| ());
         behaviour.tokens = Box::new(|_| ());
+        behaviour.signed_response = Box::new(|_| ());
         behaviour.id_token = Box::new(|_| ());
         behaviour.userinfo = Box::new(|_| ());
     }
@@ -188,6 +191,11 @@ impl Rogue {
     /// Bends the token response.
     pub fn bend_tokens(&self, bend: impl Fn(&mut Value) + Send + Sync + 'static) {
         self.state.behaviour.lock().unwrap().tokens = Box::new(bend);
+    }
+
+    /// Bends the response before it is signed, where a signed one is asked for.
+    pub fn bend_signed_response(&self, bend: impl Fn(&mut Draft) + Send + Sync + 'static) {
+        self.state.behaviour.lock().unwrap().signed_response = Box::new(bend);
     }
 
     /// Bends the ID token before it is signed.
@@ -315,12 +323,29 @@ impl State {
             redirect_uri: redirect_uri.clone(),
         };
         self.codes.lock().unwrap().insert(code, grant);
+        let mode = request.param("response_mode").unwrap_or_default();
+        if mode.ends_with("jwt") {
+            let signed = self.signed_response(behaviour, &response);
+            response = vec![("response".to_owned(), signed)];
+        }
         (behaviour.response)(&mut response);
-        if request.param("response_mode").is_some_and(|mode| mode.starts_with("form_post")) {
+        if mode.starts_with("form_post") {
             return Answer::of(200, "text/html; charset=utf-8", posting(&redirect_uri, &response));
         }
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(response).finish();
         Answer::redirect(302, &format!("{redirect_uri}?{query}"))
+    }
+
+    fn signed_response(&self, behaviour: &Behaviour, response: &[(String, String)]) -> String {
+        let key = &behaviour.keys[0];
+        let mut claims = json!({"aud": CLIENT_ID, "exp": now() + 120});
+        for (name, value) in response {
+            claims[name] = json!(value);
+        }
+        let header = json!({"alg": key.algorithm, "kid": key.id}).as_object().unwrap().clone();
+        let mut draft = Draft { header, claims, signed: Signed::Well };
+        (behaviour.signed_response)(&mut draft);
+        draft.token(key)
     }
 
     fn token(&self, behaviour: &Behaviour, request: &Received) -> Answer {
@@ -332,7 +357,7 @@ impl State {
             return Answer::of(400, "application/json", json!({"error": "invalid_grant"}).to_string());
         };
         let access_token = keys::random();
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now = now();
         let key = &behaviour.keys[0];
         let mut draft = Draft {
             header: json!({"alg": key.algorithm, "kid": key.id, "typ": "JWT"}).as_object().unwrap().clone(),
@@ -347,12 +372,7 @@ impl State {
             draft.claims.as_object_mut().unwrap().remove("at_hash");
         }
         (behaviour.id_token)(&mut draft);
-        let id_token = match &draft.signed {
-            Signed::Well => key.token(&draft.header, &draft.claims),
-            Signed::With(other) => other.token(&draft.header, &draft.claims),
-            Signed::NotAtAll => keys::unsigned(&draft.header, &draft.claims),
-            Signed::Hash(secret) => keys::hashed(secret, &draft.header, &draft.claims),
-        };
+        let id_token = draft.token(key);
         let mut tokens = json!({
             "access_token": access_token, "token_type": "Bearer", "expires_in": 600, "id_token": id_token,
         });
@@ -383,6 +403,22 @@ impl State {
             }
         }
     }
+}
+
+impl Draft {
+    fn token(&self, key: &SigningKey) -> String {
+        match &self.signed {
+            Signed::Well => key.token(&self.header, &self.claims),
+            Signed::With(other) => other.token(&self.header, &self.claims),
+            Signed::NotAtAll => keys::unsigned(&self.header, &self.claims),
+            Signed::Hash(secret) => keys::hashed(secret, &self.header, &self.claims),
+        }
+    }
+}
+
+/// Seconds since the epoch.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A page that posts these fields by itself.
