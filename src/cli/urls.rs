@@ -24,6 +24,8 @@ struct Addresses<'a> {
     provider: &'a str,
     app: &'a str,
     redirect_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_redirect_uri: Option<String>,
     post_logout_redirect_uri: String,
     initiate_login_uri: String,
 }
@@ -50,14 +52,17 @@ fn addresses(settings: &Settings) -> Vec<Addresses<'_>> {
     let endpoints = &settings.gateway.endpoints;
     let each = settings.providers.iter().flat_map(|provider| {
         settings.gateway.apps.iter().filter_map(|app| {
-            let App { name, origin, prefix, .. } = app;
-            let own = |endpoint: &str| format!("{origin}{prefix}{endpoints}/{endpoint}");
+            let App { name, origin, prefix, silent_path, logout_callback, .. } = app;
+            let own = |endpoint: &str| format!("{prefix}{endpoints}/{endpoint}");
+            let signed_out = logout_callback.clone().unwrap_or_else(|| own("signed-out"));
+            let silent = silent_path.as_ref().filter(|_| app.providers.len() == 1);
             Some(Addresses {
                 provider: &provider.name,
                 app: name,
                 redirect_uri: format!("{origin}{}", app.callback_path_of(&provider.name)?),
-                post_logout_redirect_uri: own("signed-out"),
-                initiate_login_uri: own("initiate"),
+                silent_redirect_uri: silent.map(|path| format!("{origin}{path}")),
+                post_logout_redirect_uri: format!("{origin}{signed_out}"),
+                initiate_login_uri: format!("{origin}{}", own("initiate")),
             })
         })
     });
@@ -70,12 +75,12 @@ fn lines(addresses: &[Addresses<'_>]) -> String {
     let provider_width = width(|line| line.provider.chars().count());
     let app_width = width(|line| line.app.chars().count());
     let mut text = String::new();
-    for Addresses { provider, app, redirect_uri, post_logout_redirect_uri, initiate_login_uri } in addresses {
-        for (what, address) in [
-            ("redirect", redirect_uri),
-            ("post-logout", post_logout_redirect_uri),
-            ("initiate-login", initiate_login_uri),
-        ] {
+    for line in addresses {
+        let (provider, app) = (line.provider, line.app);
+        let silent = line.silent_redirect_uri.as_ref().map(|address| ("silent", address));
+        let after =
+            [("post-logout", &line.post_logout_redirect_uri), ("initiate-login", &line.initiate_login_uri)];
+        for (what, address) in std::iter::once(("redirect", &line.redirect_uri)).chain(silent).chain(after) {
             text += &format!("{provider:<provider_width$}  {app:<app_width$}  {what:<14}  {address}\n");
         }
     }

@@ -168,6 +168,7 @@ pub(super) struct App {
     pub(super) provider: Option<OneOrMany<String>>,
     pub(super) strip_prefix: bool,
     pub(super) callback_path: Option<String>,
+    pub(super) silent_path: Option<String>,
     pub(super) host_header: Option<String>,
     pub(super) timeouts: Timeouts,
     pub(super) websocket_origins: Vec<String>,
@@ -235,4 +236,5 @@ pub(super) struct Rule {
 #[serde(default)]
 pub(super) struct AppLogout {
     pub(super) redirect: Option<String>,
+    pub(super) callback_path: Option<String>,
 }

@@ -194,6 +194,7 @@ pub(super) const KEYS: &[Key] = &[
     now("apps.*.provider", TextOrTexts),
     now("apps.*.strip_prefix", Flag),
     now("apps.*.callback_path", Text),
+    now("apps.*.silent_path", Text),
     now("apps.*.host_header", Text),
     now("apps.*.timeouts", Table),
     now("apps.*.timeouts.connect", Duration),
@@ -226,6 +227,7 @@ pub(super) const KEYS: &[Key] = &[
     now("apps.*.logout", Table),
     later("apps.*.logout.paths", Texts),
     now("apps.*.logout.redirect", Text),
+    now("apps.*.logout.callback_path", Text),
 ];
 
 /// The table of the whole configuration, whose keys are the outermost.

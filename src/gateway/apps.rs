@@ -5,6 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::failure::Failure;
+use super::return_to;
 use super::{App, StripPrefix};
 use crate::identity::access::Fit;
 use crate::identity::readings::Path;
@@ -94,8 +95,15 @@ impl Protected {
     /// # Errors
     /// When the path is below our prefix and names none of ours.
     pub fn endpoint(&self, path: &str) -> Result<Option<Endpoint>, Failure> {
-        if path == self.settings.callback_path || self.further_callbacks.iter().any(|known| path == known) {
+        let silent = self.settings.silent_path.as_deref() == Some(path);
+        if silent
+            || path == self.settings.callback_path
+            || self.further_callbacks.iter().any(|known| path == known)
+        {
             return Ok(Some(Endpoint::Callback));
+        }
+        if self.settings.logout_callback.as_deref().map(return_to::path_of) == Some(path) {
+            return Ok(Some(Endpoint::SignedOut));
         }
         match path.strip_prefix(self.own.as_str()) {
             None => Ok(None),
@@ -143,7 +151,18 @@ impl Protected {
     pub fn path_of(&self, endpoint: Endpoint) -> String {
         match endpoint {
             Endpoint::Callback => self.settings.callback_path.clone(),
+            Endpoint::SignedOut if let Some(callback) = &self.settings.logout_callback => callback.clone(),
             other => format!("{}{}", self.own, other.name()),
+        }
+    }
+
+    /// Where a login in a hidden frame comes back to; `None` only if the origin were no address.
+    ///
+    /// SECURITY: with several providers each has a redirect URI of its own (mix-up), and `silent_path` is one.
+    pub fn silent_callback(&self, provider: &Provider) -> Option<Url> {
+        match (&self.settings.silent_path, &*self.providers) {
+            (Some(path), [_]) => Url::parse(&self.address(path)).ok(),
+            _ => self.callback_of(provider),
         }
     }
 
@@ -178,6 +197,8 @@ pub enum Endpoint {
     SignedOut,
     /// The caller's own session as JSON.
     Session,
+    /// Renews the session in a hidden frame.
+    Silent,
     /// The decision for another proxy.
     Verify,
     /// The public keys of identity statements.
@@ -191,6 +212,7 @@ const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::SignOut, "sign-out"),
     (Endpoint::SignedOut, "signed-out"),
     (Endpoint::Session, "session"),
+    (Endpoint::Silent, "silent"),
     (Endpoint::Verify, "verify"),
     (Endpoint::Jwks, "jwks.json"),
 ];

@@ -210,6 +210,7 @@ const SOME_TOKEN: &str = "(token)";
 const fn takes(endpoint: Endpoint) -> Option<&'static str> {
     match endpoint {
         Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Jwks => Some("GET, HEAD"),
+        Endpoint::Silent => Some("GET"),
         Endpoint::Callback | Endpoint::Initiate | Endpoint::SignOut => Some("GET, POST"),
         Endpoint::Verify => None,
     }

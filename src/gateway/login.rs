@@ -35,6 +35,16 @@ pub struct Login {
     /// How the person was to sign in for where they wanted to go. Sealed, so nobody takes it out.
     #[serde(default)]
     pub strength: Option<Strength>,
+    /// A login in a hidden frame.
+    #[serde(default)]
+    pub silent: Option<Silent>,
+}
+
+/// A login in a hidden frame, which renews a session.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Silent {
+    /// Whose session it was when the login began.
+    pub subject: Option<String>,
 }
 
 /// What a login is to come to.
@@ -48,13 +58,15 @@ pub struct Wish {
     pub prompt: Option<&'static str>,
     /// Whom the provider should propose, by e-mail address or name.
     pub login_hint: Option<String>,
+    /// Whether it happens in a hidden frame.
+    pub silent: Option<Silent>,
 }
 
 impl Wish {
     /// To arrive there, signed in as the rule asks that decides about it: at once, instead of once more there.
     pub fn to(app: &Protected, return_to: String) -> Self {
         let strength = strength_at(app, return_to::path_of(&return_to));
-        Self { return_to, strength, prompt: None, login_hint: None }
+        Self { return_to, strength, prompt: None, login_hint: None, silent: None }
     }
 }
 
@@ -101,10 +113,11 @@ pub async fn begin(
     if is_speculative(facts.headers) {
         return Err(Failure::SignInNeeded);
     }
-    let Wish { return_to, strength, prompt, login_hint } = wish;
+    let Wish { return_to, strength, prompt, login_hint, silent } = wish;
     trail.provider = Some(Arc::clone(provider));
     trail.retry = Some(again(app, &return_to));
-    let redirect_uri = app.callback_of(provider).ok_or(Failure::Internal("the callback is no address"))?;
+    let callback = if silent.is_some() { app.silent_callback(provider) } else { app.callback_of(provider) };
+    let redirect_uri = callback.ok_or(Failure::Internal("the callback is no address"))?;
     let provider = Arc::clone(provider);
     let request = LoginRequest {
         prompt: prompt.map(str::to_owned),
@@ -122,7 +135,7 @@ pub async fn begin(
         Carrier::Form => Return::ByForm,
     };
     let previous = previous(worker, app, facts.headers, returns).await?;
-    let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous, strength };
+    let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous, strength, silent };
     let logins = worker.gateway.sessions.logins();
     let carried = logins.begin(&app.cookies, facts.headers, &state, &login, returns).or_else(|_| {
         // An address that no cookie can carry: better to arrive at the front page than not at all.

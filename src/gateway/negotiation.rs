@@ -11,6 +11,7 @@ use http::header::{
 
 use crate::foundation::origin::Origin;
 
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
@@ -58,6 +59,13 @@ pub fn is_websocket_of_a_proxy(method: &Method, headers: &HeaderMap) -> bool {
     is_websocket_handshake(method, headers)
         || headers.contains_key(SEC_WEBSOCKET_KEY)
         || any(headers, &SEC_FETCH_MODE, |value| value == b"websocket")
+}
+
+/// Whether a redirect or a form of another site brought this request into a frame. Browsers withhold `Lax` and
+/// `Strict` cookies from it, and take none from its answer.
+pub fn is_brought_into_a_frame(headers: &HeaderMap) -> bool {
+    let frame = |value: &[u8]| value == b"iframe" || value == b"frame";
+    any(headers, &SEC_FETCH_DEST, frame) && any(headers, &SEC_FETCH_SITE, |value| value == b"cross-site")
 }
 
 /// Whether a browser asks in advance for what the person may never open. What it gets must change nothing.

@@ -39,6 +39,10 @@ pub struct App {
     pub strip_prefix: StripPrefix,
     /// The path of its first provider's redirect URI below the origin, complete with the prefix where it has one.
     pub callback_path: String,
+    /// The same of logins in a hidden frame, where the provider has another one for them.
+    pub silent_path: Option<String>,
+    /// The path, perhaps with a query, where the provider sends people after a sign-out, instead of our endpoint.
+    pub logout_callback: Option<String>,
     /// Its identity headers.
     pub headers: HeaderMapping,
     /// The signed statement that the app gets beside them, if it wants one.

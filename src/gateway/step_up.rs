@@ -89,8 +89,8 @@ pub async fn answer(
     match Unsigned::of(facts.method, facts.intent()) {
         Unsigned::SignIn => {
             let strength = app.settings.rules.strength(fit).cloned();
-            let wish =
-                Wish { return_to: facts.target().into_owned(), strength, prompt: None, login_hint: None };
+            let return_to = facts.target().into_owned();
+            let wish = Wish { return_to, strength, prompt: None, login_hint: None, silent: None };
             match person.and_then(|person| app.provider_named(&person.live.data().provider)) {
                 Some(provider) => login::begin(worker, app, provider, facts, wish, trail).await,
                 None => login::start(worker, app, facts, wish, trail).await,

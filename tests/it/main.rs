@@ -71,6 +71,9 @@ mod access_rules;
 /// A stronger or newer sign-in for some paths.
 mod step_up;
 
+/// A session that is renewed in a hidden frame.
+mod silent;
+
 /// `vestibule explain` and the gateway say the same.
 mod explaining;
 

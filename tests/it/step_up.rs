@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::world::server::Received;
-use crate::world::{Ask, Browser, Gateway, Rogue, Server, World};
+use crate::world::{Ask, Browser, Engine, Gateway, Rogue, Server, World};
 
 const PASSWORD: &str = "urn:example:password";
 const MFA: &str = "urn:example:mfa";
@@ -233,6 +233,22 @@ async fn another_person_who_comes_back_is_signed_in_as_they_are() {
     assert!(page.text().contains("Левин"), "{page:?}");
     browser.get(&gateway.url("/")).await.expect(200);
     assert_eq!(app.last().header("x-auth-sub").as_deref(), Some("u-2"));
+}
+
+#[tokio::test]
+async fn the_real_provider_asks_for_more_and_what_the_person_gives_decides() {
+    let rules = "[[apps.lms.rules]]\npaths = [\"/admin/*\"]\nacr = \"gold\"\n";
+    let (gateway, _app) = World::behind(&Engine::v9(), rules).await;
+    let browser = Browser::new();
+    browser.sign_in(&gateway.url("/"), "ivanov").await.expect(200);
+    let page = browser.visit(&gateway.url("/admin/users")).await.expect(200);
+    let form = page.form("login").fill("login", "ivanov").fill("password", "пароль").fill("acr", "bronze");
+    let weak = browser.submit(&page, form).await.expect(403);
+    let links = crate::world::html::links(&weak.text());
+    let again = links.iter().find(|link| link.contains("/sign-in?")).unwrap();
+    let page = browser.visit(&gateway.url(again)).await.expect(200);
+    let page = browser.log_in(&page, "ivanov").await.expect(200);
+    assert_eq!(page.url.as_str(), gateway.url("/admin/users"));
 }
 
 #[tokio::test]

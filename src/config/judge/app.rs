@@ -23,6 +23,11 @@ impl Judge<'_> {
         let prefix = url.as_ref().map(|(_, prefix)| prefix.as_str());
         let callback_path =
             self.callback_path(&at.key("callback_path"), raw.callback_path.as_deref(), prefix, endpoints);
+        let silent = raw.silent_path.as_deref();
+        let silent = silent
+            .map(|text| self.callback_path(&at.key("silent_path"), Some(text), prefix, endpoints))
+            .map_or(Some(None), |path| path.map(Some));
+        let logout_callback = self.logout_callback(at, raw, prefix, endpoints);
         let upstream = self.upstream(at, raw, all);
         let providers = self.app_providers(&at.key("provider"), raw.provider.as_ref(), all);
         let headers = self.headers(&at.key("headers"), raw.headers.as_ref());
@@ -45,6 +50,8 @@ impl Judge<'_> {
             providers: providers?,
             strip_prefix: if raw.strip_prefix { StripPrefix::Strip } else { StripPrefix::Keep },
             callback_path: callback_path?,
+            silent_path: silent?,
+            logout_callback: logout_callback?,
             headers,
             identity_jwt,
             rules: rules?,
@@ -97,6 +104,32 @@ impl Judge<'_> {
             }
             _ => Some(path),
         }
+    }
+
+    /// Where the provider sends people after a sign-out: a path, and perhaps the query that is registered there.
+    fn logout_callback(
+        &mut self,
+        at: &KeyPath,
+        raw: &App,
+        prefix: Option<&str>,
+        endpoints: &str,
+    ) -> Option<Option<String>> {
+        let path = at.key("logout").key("callback_path");
+        let Some(text) = raw.logout.callback_path.as_deref() else { return Some(None) };
+        let (written, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+        let visible = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>');
+        if query.is_some_and(|query| !query.bytes().all(visible)) {
+            let finding = Finding::invalid("has a query that is none").found(format!("{:?}", shown(text)));
+            return self.refuse(&path, finding.expected("parameters such as logoutId=vestibule"));
+        }
+        let local = self.callback_path(&path, Some(written), prefix, endpoints)?;
+        let given = raw.callback_path.as_deref();
+        let callback = self.callback_path(&at.key("callback_path"), given, prefix, endpoints)?;
+        if local == callback {
+            let finding = Finding::invalid("is the callback_path too").found(format!("{:?}", shown(text)));
+            return self.refuse(&path, finding.mend("choose a path of its own"));
+        }
+        Some(Some(query.map_or(local.clone(), |query| format!("{local}?{query}"))))
     }
 
     fn upstream(&mut self, at: &KeyPath, raw: &App, all: &Raw) -> Option<upstream::Settings> {

@@ -16,6 +16,7 @@ use crate::foundation::clock::Timestamp;
 use crate::gateway::Worker;
 use crate::gateway::answer::{redirect, refresh};
 use crate::gateway::apps::Protected;
+use crate::gateway::endpoints::silent;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{Login, again};
 use crate::gateway::negotiation::Sender;
@@ -25,7 +26,7 @@ use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
 use crate::gateway::{authentication, choice, form, query, ticket};
-use crate::oidc::{AuthorizationResponse, CallbackError, Provider, SignIn};
+use crate::oidc::{AuthorizationResponse, CallbackError, PendingLogin, Provider, SignIn};
 use crate::sessions::{Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
@@ -48,6 +49,12 @@ pub async fn answer(
         Method::POST => from_form(&facts, body).await?,
         _ => return Err(Failure::Method { allowed: "GET, POST" }),
     };
+    if let Some(once_more) = silent::once_more(app, &facts) {
+        return match came.form {
+            Some(form) => carried(worker, app, &facts, &form),
+            None => once_more,
+        };
+    }
     let mut unused = Vec::new();
     let ended = end_login(worker, app, &facts, came, trail, &mut unused).await;
     let label = match &ended {
@@ -149,10 +156,7 @@ async fn end_login(
             return Ok(Ended::Elsewhere(redirect(onwards, &app.address(&app.front_page()))));
         }
         Err(LoginError::Missing) if let Some(form) = form.filter(|_| is_from_elsewhere(app, facts)) => {
-            let sealed = ticket::seal(worker, app, &posted_at(facts), &form);
-            let here = app.address(facts.path.as_str());
-            let again = format!("{here}?{POSTED_PARAM}={sealed}");
-            return Ok(Ended::Elsewhere(redirect(StatusCode::SEE_OTHER, &again)));
+            return Ok(Ended::Elsewhere(carried(worker, app, facts, &form)));
         }
         Err(error) => return Err(Failure::Login(cause(error, facts))),
     };
@@ -163,10 +167,17 @@ async fn end_login(
     let provider = Arc::clone(provider.ok_or(Failure::Login(SignInCause::NotBegunHere))?);
     trail.provider = Some(Arc::clone(&provider));
     login.pending.arrived_at(&app.address(facts.path.as_str())).map_err(refused)?;
-    let (asked, pending) = (Arc::clone(&provider), login.pending);
-    let redeemed = gateway.control.spawn(async move { asked.finish(pending, response).await }).await;
-    let person =
-        redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)?;
+    let person = match redeem(worker, &provider, login.pending, response).await {
+        Err(failure) if login.silent.is_some() => {
+            return Ok(Ended::Elsewhere(Ok(silent::failed(app, &provider, &failure))));
+        }
+        redeemed => redeemed?,
+    };
+    if let Some(renews) = &login.silent
+        && let Some(error) = silent::forbids(renews, before.as_ref(), &provider, &person)
+    {
+        return Ok(Ended::Elsewhere(Ok(silent::refused(app, &provider, error))));
+    }
     let now = gateway.clock.now();
     let weak = login.strength.and_then(|strength| TooWeak::of(strength, &person, now));
     let outgoing = before.as_ref().map(|before| before.live.data());
@@ -179,6 +190,9 @@ async fn end_login(
     if let Some(outgoing) = outgoing {
         renewal::revoke_replaced(gateway, app, &outgoing, provider.name(), &subject);
     }
+    if login.silent.is_some() {
+        return Ok(Ended::SignedIn(Ok(silent::renewed(app, gateway.sessions.expiry(now)))));
+    }
     if let Some(weak) = weak {
         // SECURITY: not sent on, where the rule would send them back to the provider without end.
         trail.retry = Some(step_up::once_more(app, &login.return_to, provider.name()));
@@ -188,6 +202,30 @@ async fn end_login(
     let answer =
         if app.cookies.is_withheld_after_redirects() { refresh(&there) } else { redirect(onwards, &there) };
     Ok(Ended::SignedIn(answer))
+}
+
+/// What the provider says of the person, for a response that belongs to this login.
+async fn redeem(
+    worker: &Worker,
+    provider: &Arc<Provider>,
+    pending: PendingLogin,
+    response: AuthorizationResponse,
+) -> Result<SignIn, Failure> {
+    let asked = Arc::clone(provider);
+    let redeemed = worker.gateway.control.spawn(async move { asked.finish(pending, response).await }).await;
+    redeemed.map_err(|_| Failure::Internal("a redemption was cut off"))?.map_err(Failure::SignIn)
+}
+
+/// Sends a posted form to the same address, by the browser and sealed.
+fn carried(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    form: &str,
+) -> Result<Response<Body>, Failure> {
+    let sealed = ticket::seal(worker, app, &posted_at(facts), form);
+    let again = format!("{}?{POSTED_PARAM}={sealed}", app.address(facts.path.as_str()));
+    redirect(StatusCode::SEE_OTHER, &again)
 }
 
 /// Whether browsers may have withheld cookies from this form.

@@ -6,6 +6,7 @@ pub mod jwks;
 pub mod session;
 pub mod sign_in;
 pub mod sign_out;
+pub mod silent;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -39,6 +40,7 @@ pub async fn answer(
         Endpoint::SignedOut => sign_out::signed_out(worker, app, &facts),
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,
         Endpoint::Jwks => jwks::answer(worker, &facts),
+        Endpoint::Silent => silent::answer(worker, app, &facts, trail).await,
         Endpoint::Verify => forward_auth::answer(worker, app, &request, visitor, trail).await,
     }
 }

@@ -142,7 +142,9 @@ fn leave(
         }
         None if to.is_empty() => {
             let state = seal(worker, app, AFTER, REMAINS);
-            redirect(status, &format!("{landing}?state={state}"))
+            let mut landing = landing;
+            landing.query_pairs_mut().append_pair("state", &state);
+            redirect(status, landing.as_str())
         }
         None => redirect(status, &to),
     }

@@ -6,6 +6,7 @@
 //! `texts`, the look in `style.css`; the same facts for scripts are in `problem`. What happened, and when to
 //! say so, is decided by the caller.
 
+pub mod frame;
 mod language;
 mod page;
 mod policy;

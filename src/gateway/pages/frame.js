@@ -1,0 +1,1 @@
+const said = document.currentScript.dataset; window.parent.postMessage(JSON.parse(said.message), said.origin);

@@ -1,0 +1,75 @@
+//! What a hidden frame of the app's gets instead of a page: a message to the window around it, by the one script
+//! that we have, or the word to come again.
+//!
+//! These are the only answers of ours that may stand in a frame, and only in one of the app's own origin.
+
+use askama::Template;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+use super::policy;
+use crate::foundation::body::Body;
+
+const SCRIPT: &str = include_str!("frame.js");
+
+#[derive(Template)]
+#[template(path = "gateway/pages/frame.html")]
+struct Frame<'a> {
+    origin: &'a str,
+    message: String,
+    script: &'static str,
+}
+
+/// Tells the window around the frame, if it is a page of `origin`.
+pub fn message(origin: &str, message: &Value) -> Response<Body> {
+    // SECURITY: the receiver is named: whoever else should have got the frame into a window hears nothing.
+    let frame = Frame { origin, message: message.to_string(), script: SCRIPT };
+    let mut response = Response::new(Body::full(frame.render().unwrap_or_default()));
+    policy::complete(&mut response, StatusCode::OK);
+    let hash = STANDARD.encode(digest(&SHA256, SCRIPT.as_bytes()));
+    let allowed = format!(
+        "default-src 'none'; script-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    );
+    let headers = response.headers_mut();
+    // Base64 and the words above are all visible ASCII, so the stricter policy always gives way.
+    if let Ok(allowed) = HeaderValue::try_from(allowed) {
+        headers.insert(CONTENT_SECURITY_POLICY, allowed);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+/// Lets an answer that sends a frame on stand in a frame of the app's own origin.
+pub fn allow(mut response: Response<Body>) -> Response<Body> {
+    let allowed = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(allowed));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_data_and_the_only_script_is_the_one_that_is_allowed() {
+        let told = json!({"type": "vestibule:silent", "error": "\"></script><script>alert(1)</script>"});
+        let response = message("https://lms.example.org", &told);
+        let allowed = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime.block_on(response.into_body().collect()).unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let scripts: Vec<&str> = text.split("<script").skip(1).collect();
+        let [script] = scripts.as_slice() else { panic!("{text}") };
+        let script = script.split_once('>').unwrap().1.split_once("</script>").unwrap().0;
+        assert!(allowed.contains(&STANDARD.encode(digest(&SHA256, script.as_bytes()))), "{allowed} {text}");
+        assert!(allowed.contains("frame-ancestors 'self'") && allowed.contains("default-src 'none'"));
+        assert!(text.contains("data-origin=\"https://lms.example.org\""));
+    }
+}
