@@ -29,3 +29,6 @@ mod test_bed;
 
 /// Sign-in and sign-out.
 mod signing_in;
+
+/// Renewed tokens, closed accounts, and pages that ask for a stronger sign-in.
+mod staying_signed_in;
