@@ -1,8 +1,14 @@
 //! The test bed itself: the real provider is the one we mean, the misbehaving one behaves when asked to, and
 //! the recording app records.
 
+/// A client that is not the gateway.
+mod direct;
+
 /// The provider's majors with everything switched on.
 mod majors;
+
+/// Assertions, request objects and proofs, as the majors take them.
+mod signed_messages;
 
 /// The provider that knows OAuth 2.0 alone.
 mod plain_oauth;
