@@ -140,7 +140,9 @@ async fn refresh(gateway: &Gateway, provider: &Arc<Provider>, app: &str, live: &
 async fn end(gateway: &Gateway, provider: &str, app: &str, renewal: Renewal, error: &OidcError) {
     let data = renewal.live().data();
     let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then_some(&*data.subject);
-    let (code, mend) = (error.code(), error.mend());
+    // A refusal is the provider's last word about this grant: there is nothing for the operator to mend.
+    let mend = if matches!(error, OidcError::Refused(_)) { None } else { error.mend() };
+    let code = error.code();
     match gateway.sessions.end(renewal.live()).await {
         Ok(()) => {
             tracing::warn!(target: AUDIT, event = "session_ended", code, %error, mend, app, provider, subject, "a refused refresh ended a session");

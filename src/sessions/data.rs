@@ -132,6 +132,40 @@ pub(super) mod tests {
         assert!(encoded.len() < 800, "{} bytes, of 1500 as JSON", encoded.len());
     }
 
+    /// What a session held before its tokens could be renewed.
+    #[derive(Serialize)]
+    struct Before {
+        provider: String,
+        subject: String,
+        provider_session: Option<String>,
+        claims: Claims,
+        #[serde(with = "crate::sessions::packing")]
+        tokens: Tokens,
+        auth_time: Option<Timestamp>,
+        signed_in_at: Timestamp,
+        expires_at: Timestamp,
+    }
+
+    #[test]
+    fn a_session_of_an_older_version_is_read_and_never_renewed() {
+        let SessionData { provider, subject, provider_session, claims, tokens, auth_time, .. } =
+            ivan(Timestamp::from_secs(1_700_000_000));
+        let at = Timestamp::from_secs;
+        let (signed_in_at, expires_at) = (at(1), at(2));
+        let before = Before {
+            provider,
+            subject,
+            provider_session,
+            claims,
+            tokens,
+            auth_time,
+            signed_in_at,
+            expires_at,
+        };
+        let data: SessionData = decode(&encode(&before).unwrap()).unwrap();
+        assert_eq!((data.expires_at, data.access_expires_at, data.renewals), (at(2), None, 0));
+    }
+
     #[test]
     fn what_is_not_a_compact_form_and_what_would_grow_too_large_are_refused() {
         let bomb = [&[COMPRESSED][..], &u32::MAX.to_le_bytes(), &[0; 16]].concat();

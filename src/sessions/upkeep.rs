@@ -94,7 +94,10 @@ impl Sessions {
         }
         let data = live.data();
         let Ok(record) = data::encode(&*data) else { return Vec::new() };
-        let cookies = self.cookies_of(names, live, &Kept { record, last_seen }).unwrap_or_default();
+        let cookies = self.cookies_of(names, live, &Kept { record, last_seen }).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a renewed session is too large for its cookies and ends with this process");
+            Vec::new()
+        });
         *made = Some((Version::of(&data), cookies.clone()));
         cookies
     }
