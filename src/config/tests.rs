@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::foundation::sealing::RootKey;
 
+mod choosing;
 mod environment;
 mod refusals;
 mod rubbish;
@@ -126,38 +127,6 @@ fn providers_and_apps_keep_the_order_of_the_file() {
     assert_eq!(names, ["lms", "aaa"]);
     assert_eq!(settings.providers[1].client_auth, Some(oidc::ClientAuth::None));
     assert_eq!(settings.providers[1].issuer, "https://b.example.org/");
-}
-
-#[test]
-fn an_app_has_the_providers_that_it_lists_or_all_and_each_has_a_redirect_uri_of_its_own() {
-    const OTHER: &str = "domains = [\"Школа.РФ\"]\nlabel = \"Школа № 7\"\n[providers.another]\n\
-        issuer = \"https://b.example.org/\"\nclient_id = \"b\"";
-    for (app, providers, callbacks) in [
-        ("", &["trusted", "another"][..], &["/_sso/callback", "/_sso/callback/another"][..]),
-        (
-            "provider = [\"another\", \"trusted\"]",
-            &["another", "trusted"],
-            &["/_sso/callback", "/_sso/callback/trusted"],
-        ),
-        ("provider = [\"another\"]\ncallback_path = \"/x/\"", &["another"], &["/x/"]),
-        ("callback_path = \"/x/\"", &["trusted", "another"], &["/x/", "/x/another"]),
-    ] {
-        let settings = good(&with(OTHER, app, ""));
-        let app = &settings.gateway.apps[0];
-        assert_eq!(app.providers, providers);
-        let found: Vec<_> = providers.iter().map(|name| app.callback_path_of(name).unwrap()).collect();
-        assert_eq!(found, callbacks);
-        assert_eq!(app.callback_path_of("nobody"), None);
-        let trusted = &settings.providers[0];
-        assert_eq!(trusted.domains, ["xn--80atdl2c.xn--p1ai"]);
-        assert_eq!(trusted.label.as_deref(), Some("Школа № 7"));
-    }
-    // Neighbours on one origin may list the same ones in another order.
-    good(&with(
-        OTHER,
-        "provider = [\"trusted\", \"another\"]",
-        "[apps.b]\nurl = \"https://lms.example.org/b\"\nupstream = \"http://b\"\nprovider = [\"another\", \"trusted\"]",
-    ));
 }
 
 #[test]
