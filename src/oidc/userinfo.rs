@@ -52,6 +52,9 @@ pub(super) fn request(userinfo: &Url, access_token: &Secret) -> Result<HttpReque
         HeaderValue::from_str(&format!("Bearer {}", access_token.expose())).map_err(|_| unusable)?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    // Core 5.3.2: plain JSON or a JWT, as the client is registered; servers that go by this header find both.
+    let accepted = HeaderValue::from_static("application/json, application/jwt;q=0.5");
+    request.headers_mut().insert(header::ACCEPT, accepted);
     Ok(request)
 }
 
@@ -160,6 +163,7 @@ mod tests {
         let url = Url::parse("https://id.example/me").unwrap();
         let request = request(&url, &Secret::new("s3cret")).unwrap();
         assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer s3cret");
+        assert_eq!(request.headers()[header::ACCEPT], "application/json, application/jwt;q=0.5");
         assert!(!format!("{:?}", request.headers()).contains("s3cret"));
         assert!(super::request(&url, &Secret::new("a\r\nb")).is_err());
     }

@@ -3,7 +3,7 @@
 //! A code block whose fence names a file (` ```toml config.toml `) is that file; `console` blocks of the same
 //! document are then typed, and what stands below each `$ vestibule …` must come out.
 
-mod source;
+pub mod source;
 
 use std::collections::BTreeSet;
 

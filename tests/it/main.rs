@@ -113,6 +113,9 @@ mod real_apps;
 /// Sign-in and sign-out with providers of other makes.
 mod other_engines;
 
+/// An LMS that signs people in as Teachbase does, by the guides' configurations.
+mod teachbase;
+
 /// The demo as a newcomer sees it.
 mod demo;
 
