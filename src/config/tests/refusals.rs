@@ -1,5 +1,7 @@
 //! What is said of wrong configurations.
 
+mod providers;
+
 use super::*;
 
 #[test]
@@ -87,7 +89,7 @@ fn what_is_missing_is_named_with_its_table_and_only_once() {
 /// Lines for the provider, for the app, further tables; the key that is blamed, and a part of what is said.
 pub(super) type Refusal = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
-/// Every single refusal but those of a choice of providers.
+/// Every single refusal but those of providers, and of a choice of them.
 const REFUSALS: &[Refusal] = &[
     ("", "", "[server]\nlisten = \":4180\"", "server.listen", "write \"[::]:4180\""),
     (
@@ -159,76 +161,6 @@ const REFUSALS: &[Refusal] = &[
     ),
     ("", "", "[log]\nlevel = \"verbose\"", "log.level", "expected: \"error\""),
     ("", "", "[pages]\nname = \"\"", "pages.name", "can't stand on a page"),
-    ("protocol = \"saml\"", "", "", "providers.trusted.protocol", "expected: \"oidc\""),
-    ("subject = \"id\"", "", "", "providers.trusted.subject", "or set protocol = \"oauth2\""),
-    ("protocol = \"oauth2\"\nsubject = \"\"", "", "", "providers.trusted.subject", "names no claim"),
-    ("protocol = \"oauth2\"\nuserinfo = \"never\"", "", "", "providers.trusted.userinfo", "who signed in"),
-    ("protocol = \"oauth2\"\nacr_values = \"a\"", "", "", "providers.trusted.acr_values", "can't prove"),
-    ("protocol = \"oauth2\"\nmax_age = \"8h\"", "", "", "providers.trusted.max_age", "can't prove"),
-    (
-        "protocol = \"oauth2\"\ndiscovery = false\nauthorization_endpoint = \"https://x\"\ntoken_endpoint = \"https://x\"",
-        "",
-        "",
-        "providers.trusted.userinfo_endpoint",
-        "is missing",
-    ),
-    ("request = \"par+jar\"", "", "", "providers.trusted.request", "is not supported yet"),
-    ("response_mode = \"fragment\"", "", "", "providers.trusted.response_mode", "\"form_post\""),
-    ("client_auth = \"private_key_jwt\"", "", "", "providers.trusted.client_auth", "is not supported yet"),
-    ("client_auth = \"none\"", "", "", "providers.trusted.client_auth", "contradicts client_secret"),
-    ("private_key = { file = \"x\" }", "", "", "providers.trusted.private_key", "is not supported yet"),
-    (
-        "tls_client = { cert = \"a\", key = \"b\" }",
-        "",
-        "",
-        "providers.trusted.tls_client",
-        "is not supported yet",
-    ),
-    ("dpop = true", "", "", "providers.trusted.dpop", "is not supported yet"),
-    ("request_uri = \"https://x\"", "", "", "providers.trusted.request_uri", "is not supported yet"),
-    ("decryption_key = \"secret\"", "", "", "providers.trusted.decryption_key", "RSA of 2048 bits or more"),
-    (
-        "decryption_key = [{ env = \"LMS_CLIENT_SECRET\" }]",
-        "",
-        "",
-        "providers.trusted.decryption_key[0]",
-        "no key to decrypt",
-    ),
-    (
-        "decryption_key = { file = \"none.pem\" }",
-        "",
-        "",
-        "providers.trusted.decryption_key.file",
-        "can't be read",
-    ),
-    ("decryption_key = 7", "", "", "providers.trusted.decryption_key", "or a list of them"),
-    ("ca = \"none.pem\"", "", "", "providers.trusted.ca", "can't be read"),
-    ("scopes = [\"openid email\"]", "", "", "providers.trusted.scopes[0]", "is not one scope"),
-    ("scopes = \"openid\"", "", "", "providers.trusted.scopes", "expected: a list"),
-    ("scopes = [\"openid\", 1]", "", "", "providers.trusted.scopes[1]", "has the wrong type"),
-    ("id_token_algs = [\"none\"]", "", "", "providers.trusted.id_token_algs[0]", "nobody signed"),
-    ("id_token_algs = [\"HS256\"]", "", "", "providers.trusted.id_token_algs[0]", "client secret"),
-    ("id_token_algs = [\"rs256\"]", "", "", "providers.trusted.id_token_algs[0]", "did you mean \"RS256\"?"),
-    ("clock_skew = \"61s\"", "", "", "providers.trusted.clock_skew", "expected: 0s to 1m"),
-    ("prompt = \"none login\"", "", "", "providers.trusted.prompt", "can't be sent"),
-    ("ui_locales = \"ru, en\"", "", "", "providers.trusted.ui_locales", "can't be sent"),
-    ("params = { state = \"x\" }", "", "", "providers.trusted.params.state", "Vestibule sends itself"),
-    ("params = { scope = \"x\" }", "", "", "providers.trusted.params.scope", "set scopes instead"),
-    (
-        "logout = { session_param = \"state\" }",
-        "",
-        "",
-        "providers.trusted.logout.session_param",
-        "extra parameter",
-    ),
-    (
-        "userinfo_endpoint = \"http://id.example.org/me\"",
-        "",
-        "",
-        "providers.trusted.userinfo_endpoint",
-        "by TLS",
-    ),
-    ("url = \"https://x\"", "", "", "providers.trusted.url", "did you mean apps.NAME.url?"),
     ("", "provider = [7]", "", "apps.lms.provider[0]", "found: the number 7"),
     ("", "host_header = \"app\"", "", "apps.lms.host_header", "expected: \"keep\", \"upstream\""),
     ("", "timeouts = { connect = \"5\" }", "", "apps.lms.timeouts.connect", "is not a duration"),
@@ -427,7 +359,9 @@ const REFUSALS: &[Refusal] = &[
 
 #[test]
 fn every_refusal_blames_its_key_once_and_says_why() {
-    for (provider, app, more, key, said) in REFUSALS.iter().chain(choosing::REFUSALS) {
+    for (provider, app, more, key, said) in
+        REFUSALS.iter().chain(choosing::REFUSALS).chain(providers::PROVIDERS)
+    {
         let text = with(provider, app, more);
         let problems = read_with(&text, &[]).expect_err(&text);
         let [problem] = problems.iter().as_slice() else { panic!("{text}\n{problems}") };
