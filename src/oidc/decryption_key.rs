@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 /// A private key that a provider encrypts to; its public half is for the provider to know.
@@ -89,8 +89,8 @@ impl Inner {
         let public = pair.public_key();
         let n = URL_SAFE_NO_PAD.encode(public.modulus().big_endian_without_leading_zero());
         let e = URL_SAFE_NO_PAD.encode(public.exponent().big_endian_without_leading_zero());
-        let members = json!({"e": e, "kty": "RSA", "n": n});
-        Some(Self::new(members, Private::Rsa(OaepPrivateDecryptingKey::new(private).ok()?)))
+        let private = Private::Rsa(OaepPrivateDecryptingKey::new(private).ok()?);
+        Some(Self::new(object([("e", &e), ("kty", "RSA"), ("n", &n)]), private))
     }
 
     fn p256(der: &[u8]) -> Option<Self> {
@@ -98,24 +98,27 @@ impl Inner {
         let public = private.compute_public_key().ok()?;
         let (x, y) = public.as_ref().get(1..)?.split_at_checked(32)?;
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        let members = json!({"crv": "P-256", "kty": "EC", "x": x, "y": y});
+        let members = object([("crv", "P-256"), ("kty", "EC"), ("x", &x), ("y", &y)]);
         Some(Self::new(members, Private::P256(private)))
     }
 
-    fn new(members: Value, private: Private) -> Self {
+    fn new(members: Map<String, Value>, private: Private) -> Self {
         let id = thumbprint(&members);
         let mut public = members;
-        public["kid"] = id.as_str().into();
-        public["use"] = "enc".into();
-        public["alg"] = private.alg().name().into();
-        Self { id, public, private }
+        public.extend(object([("kid", &id), ("use", "enc"), ("alg", private.alg().name())]));
+        Self { id, public: Value::Object(public), private }
     }
 }
 
 /// RFC 7638 section 3.1: the identifier is the hash of the members that make the key, in order of their names;
 /// a JSON map is written here in the order in which it was made.
-fn thumbprint(members: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(digest(&SHA256, members.to_string().as_bytes()))
+fn thumbprint(members: &Map<String, Value>) -> String {
+    let written = Value::Object(members.clone()).to_string();
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, written.as_bytes()))
+}
+
+fn object<const N: usize>(members: [(&str, &str); N]) -> Map<String, Value> {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }
 
 impl Private {
@@ -184,7 +187,7 @@ mod tests {
         // RFC 7638 section 3.1 has this key and this thumbprint.
         let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
         assert_eq!(
-            thumbprint(&json!({"e": "AQAB", "kty": "RSA", "n": n})),
+            thumbprint(&object([("e", "AQAB"), ("kty", "RSA"), ("n", n)])),
             "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
         );
     }
