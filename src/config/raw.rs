@@ -139,6 +139,7 @@ pub(super) struct Provider {
     pub(super) domains: Vec<String>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) response_mode: Option<String>,
+    pub(super) dpop: bool,
     pub(super) request: Option<String>,
     pub(super) userinfo: Option<String>,
     pub(super) id_token_algs: Option<Vec<String>>,

@@ -171,7 +171,7 @@ pub(super) const KEYS: &[Key] = &[
     now("providers.*.response_mode", Text),
     now("providers.*.request", Text),
     later("providers.*.request_uri", Text),
-    later("providers.*.dpop", Flag),
+    now("providers.*.dpop", Flag),
     now("providers.*.userinfo", Text),
     now("providers.*.id_token_algs", Texts),
     now("providers.*.clock_skew", Duration),

@@ -131,7 +131,7 @@ fn walk(
         let subject = claims.get("sub").and_then(|sub| text(sub).ok()).unwrap_or_default();
         // Everyone who signs in has both; what they hold is known to the session alone.
         let token = || Some(Secret::new(SOME_TOKEN));
-        let tokens = Tokens { access: token(), id: token(), refresh: None };
+        let tokens = Tokens { access: token(), id: token(), refresh: None, proof_key: None };
         let auth_time = claims.0.get("auth_time").and_then(Value::as_u64).map(Timestamp::from_secs);
         Rc::new(Profile::new(&app.settings, (&*subject).into(), claims, &tokens, auth_time))
     });

@@ -47,6 +47,8 @@ pub struct Tokens {
     pub id: Option<Secret>,
     /// The refresh token.
     pub refresh: Option<Secret>,
+    /// The key that access and refresh tokens are bound to, where they are (RFC 9449).
+    pub proof_key: Option<Secret>,
 }
 
 /// Why a value has no text form of its own.

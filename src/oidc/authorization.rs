@@ -13,9 +13,10 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::dpop::ProofKey;
 use super::error::OidcError;
 use super::metadata::Metadata;
-use super::{Carrier, Protocol, ResponseMode, Settings};
+use super::{Carrier, Protocol, ResponseMode, Settings, TokenBinding};
 use crate::foundation::random;
 use crate::foundation::secret::Secret;
 
@@ -82,6 +83,8 @@ pub struct PendingLogin {
     pub(super) response_iss: bool,
     /// How the response has to come.
     pub(super) response_mode: ResponseMode,
+    /// What the tokens will be bound to.
+    pub(super) proof_key: Option<Secret>,
     /// What this login asked for in place of the setting.
     #[serde(default)]
     pub(super) acr_values: Option<String>,
@@ -139,6 +142,16 @@ pub(super) fn request(
     if let Some(max_age) = [settings.max_age, login.max_age].into_iter().flatten().min() {
         request = request.set_max_age(max_age);
     }
+    let proof_key = match settings.binding {
+        TokenBinding::Bearer => None,
+        TokenBinding::Key => Some(ProofKey::generate()?),
+    };
+    // RFC 9449 section 10.
+    // SECURITY: a stolen code is worth nothing without the key that it was asked for with.
+    let thumbprint = match &proof_key {
+        Some(kept) => Some(ProofKey::open(kept)?.thumbprint()),
+        None => None,
+    };
     let prompt = prompt(settings, login.prompt);
     // Multiple Response Types section 2.1: the flow's own default is not named.
     let mode = Some(settings.response_mode).filter(|mode| *mode != ResponseMode::Query);
@@ -148,6 +161,7 @@ pub(super) fn request(
         ("ui_locales", settings.ui_locales.as_deref()),
         ("audience", settings.audience.as_deref()),
         ("response_mode", mode.map(ResponseMode::name)),
+        ("dpop_jkt", thumbprint.as_deref()),
         ("login_hint", login.login_hint.as_deref()),
     ];
     for (name, value) in optional {
@@ -176,6 +190,7 @@ pub(super) fn request(
         max_age: settings.max_age.map(|max_age| max_age.as_secs()),
         response_iss: metadata.response_iss,
         response_mode: settings.response_mode,
+        proof_key,
         acr_values: login.acr_values,
     };
     Ok((url, pending))
@@ -283,6 +298,7 @@ mod tests {
         settings.ui_locales = Some("ru en".into());
         settings.audience = Some("https://api.example".into());
         settings.response_mode = ResponseMode::FormPost;
+        settings.binding = TokenBinding::Key;
         settings.params = vec![("kc_idp_hint".into(), "корп & ко".into()), ("login_hint".into(), "x".into())];
         let mut login = callback();
         login.login_hint = Some("anna".into());
@@ -301,6 +317,8 @@ mod tests {
         }
         assert_eq!(pending.max_age, Some(28_800));
         assert_eq!(pending.carrier(), Carrier::Form);
+        let key = ProofKey::open(pending.proof_key.as_ref().unwrap()).unwrap();
+        assert_eq!(sent["dpop_jkt"], key.thumbprint());
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub struct Redemption {
     pub(super) verifier: Secret,
     pub(super) redirect_uri: String,
     pub(super) max_age: Option<Duration>,
+    pub(super) proof_key: Option<Secret>,
     pub(super) acr_values: Option<String>,
 }
 
@@ -347,6 +348,7 @@ impl PendingLogin {
             verifier: self.verifier,
             redirect_uri: self.redirect_uri,
             max_age: self.max_age.map(Duration::from_secs),
+            proof_key: self.proof_key,
             acr_values: self.acr_values,
         })
     }

@@ -19,7 +19,7 @@ use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
 /// A form on its way to the provider, urlencoded.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Form(Zeroizing<String>);
 
 impl Form {

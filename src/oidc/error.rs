@@ -124,6 +124,15 @@ pub enum OidcError {
     /// The signed authorization response fails a check.
     #[error("authorization response: {0}")]
     Jarm(#[from] JarmError),
+    /// The provider takes no proofs that we can make (RFC 9449 section 5.1).
+    #[error("the provider takes DPoP proofs by {announced}, not by ES256")]
+    ProofAlgorithm {
+        /// What it announces.
+        announced: String,
+    },
+    /// The key of a login's DPoP proofs can't be made, or is none.
+    #[error("the key of the login's DPoP proofs can't be used")]
+    ProofKey,
     /// The ID token fails a check.
     #[error("ID token: {0}")]
     IdToken(#[from] IdTokenError),
@@ -239,6 +248,7 @@ impl OidcError {
             Self::NoUsableKey { .. } => "provider_keys",
             Self::Callback(error) => error.code(),
             Self::Jarm(error) => error.code(),
+            Self::ProofAlgorithm { .. } | Self::ProofKey => "provider_dpop",
             Self::IdToken(error) => error.code(),
             Self::Userinfo(_) => "userinfo_jwt",
             Self::Subject(_) | Self::OtherSubject => "userinfo_subject",
@@ -276,6 +286,16 @@ impl OidcError {
             }
             Self::Subject(_) => "name the claim that tells people apart at this provider in `subject`",
             Self::Userinfo(error) => return id_token::mend(error),
+            Self::Member { call: Call::Token, member: "token_type", problem: MemberProblem::Value(kind) } => {
+                match kind.to_ascii_lowercase().as_str() {
+                    "dpop" => "set `dpop = true`, or let the provider issue this client bearer tokens",
+                    "bearer" => {
+                        "let the provider bind this client's tokens to a key (DPoP), or leave `dpop` out"
+                    }
+                    _ => return None,
+                }
+            }
+            Self::ProofAlgorithm { .. } => "leave `dpop` out, or let the provider take ES256",
             Self::Refused(refusal) => return refusal.mend(),
             Self::Callback(error) => return error.mend(),
             Self::Jarm(error) => return error.mend(),

@@ -24,7 +24,8 @@ use super::authorization::PendingLogin;
 use super::callback::Redemption;
 use super::metadata::Metadata;
 use super::{
-    Algorithm, Discovery, Endpoints, IdTokenHint, Logout, Protocol, ResponseMode, Settings, Userinfo,
+    Algorithm, Discovery, Endpoints, IdTokenHint, Logout, Protocol, ResponseMode, Settings, TokenBinding,
+    Userinfo,
 };
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
@@ -46,6 +47,7 @@ pub(super) fn settings(issuer: &str) -> Settings {
         ca: Vec::new(),
         scopes: vec!["openid".into(), "email".into()],
         response_mode: ResponseMode::Query,
+        binding: TokenBinding::Bearer,
         userinfo: Userinfo::Auto,
         id_token_algs: None,
         clock_skew: Duration::from_secs(60),
@@ -87,6 +89,7 @@ pub(super) fn pending(state: &str) -> PendingLogin {
         max_age: None,
         response_iss: false,
         response_mode: ResponseMode::Query,
+        proof_key: None,
         acr_values: None,
     }
 }
@@ -100,6 +103,7 @@ pub(super) fn redemption(code: &str) -> Redemption {
         verifier: pending.verifier,
         redirect_uri: pending.redirect_uri,
         max_age: None,
+        proof_key: None,
         acr_values: None,
     }
 }
@@ -227,7 +231,7 @@ struct Script {
 struct Answer {
     delay: Duration,
     status: u16,
-    header: Option<(&'static str, String)>,
+    headers: Vec<(&'static str, String)>,
     body: String,
 }
 
@@ -271,14 +275,18 @@ impl FakeProvider {
     }
 
     pub(super) fn says_slowly(&self, path: &str, status: u16, body: impl Into<String>, delay: Duration) {
-        let answer = Answer { delay, status, header: None, body: body.into() };
+        let answer = Answer { delay, status, headers: Vec::new(), body: body.into() };
         self.script().answers.insert(path.into(), answer);
     }
 
     pub(super) fn says_with(&self, path: &str, status: u16, header: (&'static str, &str)) {
-        let header = Some((header.0, header.1.to_owned()));
-        let answer = Answer { delay: Duration::ZERO, status, header, body: String::new() };
-        self.script().answers.insert(path.into(), answer);
+        self.says(path, status, "");
+        self.adds(path, header);
+    }
+
+    /// One header more on what it says there.
+    pub(super) fn adds(&self, path: &str, (name, value): (&'static str, &str)) {
+        self.script().answers.get_mut(path).unwrap().headers.push((name, value.to_owned()));
     }
 
     pub(super) fn has_keys(&self, keys: &[(&str, &Signer)]) {
@@ -310,7 +318,7 @@ impl FakeProvider {
         };
         tokio::time::sleep(answer.delay).await;
         let mut response = http::Response::builder().status(answer.status);
-        if let Some((name, value)) = answer.header {
+        for (name, value) in answer.headers {
             response = response.header(name, value);
         }
         Ok(response.body(Full::new(answer.body.into())).unwrap())

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::error::{EndpointProblem, OidcError};
 use super::message::told;
-use super::{Algorithm, ClientAuth, Protocol, Settings, Userinfo};
+use super::{Algorithm, ClientAuth, Protocol, Settings, TokenBinding, Userinfo, dpop};
 use crate::foundation::origin::Origin;
 
 /// A provider's endpoints and abilities, settled.
@@ -55,6 +55,7 @@ impl Metadata {
     pub(super) fn settle(settings: &Settings, document: &Map<String, Value>) -> Result<Self, OidcError> {
         let by_hand = &settings.endpoints;
         let mut read = Reader { document, issuer: Url::parse(&settings.issuer).ok(), remarks: Vec::new() };
+        proofs(settings, read.list("dpop_signing_alg_values_supported").as_deref())?;
         // Every provider has RS256 (Discovery 1.0 section 3): what a list without any that we know comes to.
         let id_token_algs = read
             .algorithms(settings, "id_token_signing_alg_values_supported")
@@ -90,6 +91,16 @@ impl Metadata {
             response_iss: read.flag("authorization_response_iss_parameter_supported"),
             remarks: read.remarks,
         })
+    }
+}
+
+/// RFC 9449 section 5.1: what proofs may be signed with; a provider that does not say may yet take them.
+fn proofs(settings: &Settings, announced: Option<&[&str]>) -> Result<(), OidcError> {
+    match (settings.binding, announced) {
+        (TokenBinding::Key, Some(announced)) if !announced.contains(&dpop::ALGORITHM) => {
+            Err(OidcError::ProofAlgorithm { announced: told(&announced.join(", ")) })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ mod callback;
 mod client_auth;
 mod decryption_key;
 mod discovery;
+mod dpop;
 mod end_session;
 mod error;
 #[cfg(test)]
@@ -93,6 +94,8 @@ pub struct Settings {
     pub scopes: Vec<String>,
     /// How the authorization response comes back.
     pub response_mode: ResponseMode,
+    /// Whether tokens are bound to a key of the login's own.
+    pub binding: TokenBinding,
     /// Whether the userinfo endpoint is asked.
     pub userinfo: Userinfo,
     /// The signature algorithms an ID token and a signed userinfo answer may have; left out, those that the provider announces.
@@ -168,6 +171,15 @@ pub enum ClientAuth {
     ClientSecretPost,
     /// A public client: no proof but PKCE.
     None,
+}
+
+/// What it takes to use a token of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenBinding {
+    /// To have it (RFC 6750).
+    Bearer,
+    /// To have the key that it was issued for as well (DPoP, RFC 9449).
+    Key,
 }
 
 /// When the userinfo endpoint is asked.

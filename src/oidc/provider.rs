@@ -15,6 +15,7 @@ use super::believed::{Believed, Disbelief};
 use super::cached::{self, Cached, Fetched, Readiness, Why};
 use super::callback::{AuthorizationResponse, CallbackError, Redemption};
 use super::client_auth::{self, Form};
+use super::dpop::{Nonces, ProofKey};
 use super::end_session::{self, EndSession, EndSessionRequest};
 use super::error::{OidcError, SetupError};
 use super::jwks::{self, Keys};
@@ -29,6 +30,7 @@ use crate::foundation::origin::{Origin, Scheme};
 use crate::identity::claims::{Claims, Tokens};
 
 mod person;
+mod proving;
 mod refreshing;
 
 /// How long [`Provider::keep_fresh`] sleeps at most, so that a clock that jumped is noticed.
@@ -43,6 +45,7 @@ pub struct Provider {
     metadata: Cached<Metadata>,
     keys: Cached<Keys>,
     believed: Believed,
+    nonces: Nonces,
     told: ToldOf,
 }
 
@@ -111,6 +114,7 @@ impl Provider {
             metadata,
             keys,
             believed: Believed::new(),
+            nonces: Nonces::default(),
             told: ToldOf::default(),
         }))
     }
@@ -195,15 +199,21 @@ impl Provider {
             // Before the code is spent: without keys it would be spent for nothing.
             self.known_keys(&metadata).await?;
         }
-        let form = token::form(&redemption);
-        let answer = self.post(Call::Token, metadata.client_auth, &metadata.token, form).await?;
-        let now = self.clock.now();
-        match &self.settings.protocol {
+        let key = redemption.proof_key.as_ref().map(ProofKey::open).transpose()?;
+        let key = key.as_ref();
+        let answer = self.ask_for_tokens(&metadata, token::form(&redemption), key).await?;
+        let (binding, now) = (ProofKey::binding(key), self.clock.now());
+        let mut sign_in = match &self.settings.protocol {
             Protocol::OpenIdConnect => {
-                self.by_id_token(&metadata, &redemption, token::response(&answer, now)?).await
+                let grant = token::response(&answer, binding, now)?;
+                self.by_id_token(&metadata, &redemption, key, grant).await?
             }
-            Protocol::OAuth2 { .. } => self.by_userinfo(&metadata, token::answer(&answer, now)?).await,
-        }
+            Protocol::OAuth2 { .. } => {
+                self.by_userinfo(&metadata, key, token::answer(&answer, binding, now)?).await?
+            }
+        };
+        sign_in.tokens.proof_key = redemption.proof_key;
+        Ok(sign_in)
     }
 
     /// Whether an access token that a client presents is good: by the provider's keys where it is a JWT access

@@ -10,7 +10,7 @@ use super::client_auth::Form;
 use super::error::OidcError;
 use super::message::Call;
 use super::token::{self, Answer};
-use super::{jwt, userinfo};
+use super::{TokenBinding, jwt, userinfo};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 use crate::identity::claims::{Claims, Tokens};
@@ -57,8 +57,12 @@ pub(super) fn form(refresh_token: &Secret) -> Form {
 }
 
 /// RFC 6749 sections 5.1, 5.2 and 6.
-pub(super) fn response(response: &HttpResponse, now: Timestamp) -> Result<Answer, RefreshError> {
-    token::answer(response, now).map_err(judge)
+pub(super) fn response(
+    response: &HttpResponse,
+    binding: TokenBinding,
+    now: Timestamp,
+) -> Result<Answer, RefreshError> {
+    token::answer(response, binding, now).map_err(judge)
 }
 
 /// What an error of the token endpoint means for the session. Only what speaks of this grant ends it: a client
@@ -84,6 +88,7 @@ pub(super) fn rotate(held: &Tokens, answer: Answer) -> Tokens {
         access: Some(access_token),
         id: id_token.or_else(|| held.id.clone()),
         refresh: refresh_token.or_else(|| held.refresh.clone()),
+        proof_key: held.proof_key.clone(),
     }
 }
 
@@ -149,10 +154,10 @@ mod tests {
             (302, String::new(), false),
             (200, json!({"access_token": "a", "token_type": "mac"}).to_string(), false),
         ] {
-            let error = response(&answer(status, body.clone()), NOW).unwrap_err();
+            let error = response(&answer(status, body.clone()), TokenBinding::Bearer, NOW).unwrap_err();
             assert_eq!(matches!(error, RefreshError::Refused(_)), ends, "{status} {body}");
         }
-        let error = response(&answer(503, ""), NOW).unwrap_err();
+        let error = response(&answer(503, ""), TokenBinding::Bearer, NOW).unwrap_err();
         assert!(matches!(error, RefreshError::Later(error) if error.fault() == Fault::Unreachable));
     }
 
@@ -162,17 +167,20 @@ mod tests {
             access: Some(Secret::new("a1")),
             id: Some(Secret::new("i1")),
             refresh: Some(Secret::new("r1")),
+            proof_key: Some(Secret::new("k1")),
         };
         let shown = |tokens: Tokens| {
-            [tokens.access, tokens.id, tokens.refresh].map(|token| token.unwrap().expose().to_owned())
+            [tokens.access, tokens.id, tokens.refresh, tokens.proof_key]
+                .map(|token| token.unwrap().expose().to_owned())
         };
         let mut body = json!({"access_token": "a2", "token_type": "Bearer", "expires_in": 60});
-        let read = |body: &Value| response(&answer(200, body.to_string()), NOW).unwrap();
+        let read =
+            |body: &Value| response(&answer(200, body.to_string()), TokenBinding::Bearer, NOW).unwrap();
         assert_eq!(read(&body).access_expires_at, Some(Timestamp::from_secs(1060)));
-        assert_eq!(shown(rotate(&held, read(&body))), ["a2", "i1", "r1"]);
+        assert_eq!(shown(rotate(&held, read(&body))), ["a2", "i1", "r1", "k1"]);
         body["refresh_token"] = json!("r2");
         body["id_token"] = json!("i2");
-        assert_eq!(shown(rotate(&held, read(&body))), ["a2", "i2", "r2"]);
+        assert_eq!(shown(rotate(&held, read(&body))), ["a2", "i2", "r2", "k1"]);
     }
 
     #[test]

@@ -57,6 +57,9 @@ impl Refusal {
             "invalid_request" => {
                 "compare the redirect URI (`vestibule urls` prints it) with the provider's entry for this client"
             }
+            "use_dpop_nonce" | "invalid_dpop_proof" => {
+                "compare the clocks of this machine and of the provider; is `DPoP-Nonce` kept by what is between?"
+            }
             "invalid_grant" => {
                 "an old or used code; if it happens each time, compare the redirect URI and both machines' clocks"
             }

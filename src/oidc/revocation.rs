@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn the_refresh_token_is_revoked_or_else_the_access_token() {
         let token = |text: &str| Some(Secret::new(text));
-        let tokens = Tokens { access: token("a"), id: token("i"), refresh: token("r") };
+        let tokens = Tokens { access: token("a"), id: token("i"), refresh: token("r"), proof_key: None };
         assert_eq!(form(&tokens).unwrap().as_str(), "token=r&token_type_hint=refresh_token");
         let tokens = Tokens { refresh: None, ..tokens };
         assert_eq!(form(&tokens).unwrap().as_str(), "token=a&token_type_hint=access_token");

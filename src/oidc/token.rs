@@ -6,6 +6,7 @@ use std::time::Duration;
 use openidconnect::HttpResponse;
 use serde_json::{Map, Value};
 
+use super::TokenBinding;
 use super::callback::Redemption;
 use super::client_auth::Form;
 use super::error::{MemberProblem, OidcError};
@@ -41,15 +42,23 @@ pub(super) fn form(redemption: &Redemption) -> Form {
 }
 
 /// RFC 6749 sections 5.1 and 5.2, Core 3.1.3.3 to 3.1.3.5.
-pub(super) fn response(response: &HttpResponse, now: Timestamp) -> Result<Grant, OidcError> {
-    let Answer { access_token, access_expires_at, id_token, refresh_token } = answer(response, now)?;
+pub(super) fn response(
+    response: &HttpResponse,
+    binding: TokenBinding,
+    now: Timestamp,
+) -> Result<Grant, OidcError> {
+    let Answer { access_token, access_expires_at, id_token, refresh_token } = answer(response, binding, now)?;
     // Core 3.1.3.3: id_token
     let id_token = id_token.ok_or(missing("id_token"))?;
     Ok(Grant { access_token, access_expires_at, id_token, refresh_token })
 }
 
 /// RFC 6749 sections 5.1 and 5.2; the ID token is there or not.
-pub(super) fn answer(response: &HttpResponse, now: Timestamp) -> Result<Answer, OidcError> {
+pub(super) fn answer(
+    response: &HttpResponse,
+    binding: TokenBinding,
+    now: Timestamp,
+) -> Result<Answer, OidcError> {
     let mut answer = message::json(Call::Token, response)?;
     // Some refuse with status 200.
     if !answer.contains_key("access_token")
@@ -59,10 +68,11 @@ pub(super) fn answer(response: &HttpResponse, now: Timestamp) -> Result<Answer, 
     }
     // RFC 6749 section 5.1: access_token
     let access_token = token(&mut answer, "access_token")?.ok_or(missing("access_token"))?;
-    // RFC 6749 section 5.1, RFC 6750 section 4: token_type, in any case.
-    // SECURITY: a token bound to a key (DPoP, MAC) must not be used as if it were not.
+    // RFC 6749 section 5.1, RFC 6750 section 4, RFC 9449 section 5: token_type, in any case.
+    // SECURITY: a token bound to a key (DPoP, MAC) must not be used as if it were not; and one that is not bound,
+    // where we asked for that, is anybody's who gets hold of it.
     match answer.get("token_type") {
-        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case(scheme(binding)) => {}
         Some(Value::String(kind)) => return Err(member("token_type", MemberProblem::Value(told(kind)))),
         None | Some(Value::Null) => return Err(missing("token_type")),
         Some(_) => return Err(member("token_type", MemberProblem::NotA("a string"))),
@@ -73,6 +83,14 @@ pub(super) fn answer(response: &HttpResponse, now: Timestamp) -> Result<Answer, 
     let refresh_token = token(&mut answer, "refresh_token").ok().flatten();
     let access_expires_at = expires_in(answer.get("expires_in")).map(|span| now.plus(span));
     Ok(Answer { access_token, access_expires_at, id_token, refresh_token })
+}
+
+/// The `token_type`, which is also the scheme of `Authorization` (RFC 6750 section 2.1, RFC 9449 section 7.1).
+pub(super) const fn scheme(binding: TokenBinding) -> &'static str {
+    match binding {
+        TokenBinding::Bearer => "Bearer",
+        TokenBinding::Key => "DPoP",
+    }
 }
 
 fn token(answer: &mut Map<String, Value>, name: &'static str) -> Result<Option<Secret>, OidcError> {
@@ -138,7 +156,7 @@ mod tests {
                 "access_token": "a", "token_type": "bEaReR", "id_token": "i", "expires_in": expires_in,
                 "scope": ["openid"], "refresh_token": "", "x": null,
             });
-            let grant = response(&answer(200, body.to_string()), now).unwrap();
+            let grant = response(&answer(200, body.to_string()), TokenBinding::Bearer, now).unwrap();
             assert_eq!(grant.access_expires_at, at.map(Timestamp::from_secs), "{expires_in}");
             assert!(grant.refresh_token.is_none());
         }
@@ -158,11 +176,30 @@ mod tests {
         ] {
             let mut body = good.clone();
             body[name] = value.clone();
-            let error = response(&answer(200, body.to_string()), Timestamp::from_secs(0)).unwrap_err();
+            let error = read(&body.to_string(), TokenBinding::Bearer).unwrap_err();
             assert_eq!((error.code(), error.fault()), (code, Fault::Provider), "{name} {value}");
         }
-        let refused =
-            response(&answer(200, r#"{"error":"invalid_grant"}"#), Timestamp::from_secs(0)).unwrap_err();
+        let refused = read(r#"{"error":"invalid_grant"}"#, TokenBinding::Bearer).unwrap_err();
         assert_eq!(refused.fault(), Fault::Request);
+    }
+
+    fn read(body: &str, binding: TokenBinding) -> Result<Grant, OidcError> {
+        response(&answer(200, body), binding, Timestamp::from_secs(0))
+    }
+
+    #[test]
+    fn a_token_is_bound_to_our_key_exactly_when_that_was_asked_for() {
+        for (binding, kind, taken) in [
+            (TokenBinding::Bearer, "bearer", true),
+            (TokenBinding::Bearer, "DPoP", false),
+            (TokenBinding::Key, "DPoP", true),
+            (TokenBinding::Key, "dpop", true),
+            (TokenBinding::Key, "Bearer", false),
+        ] {
+            let body = json!({"access_token": "a", "token_type": kind, "id_token": "i"}).to_string();
+            let read = read(&body, binding);
+            assert_eq!(read.is_ok(), taken, "{binding:?} {kind}");
+            assert!(read.err().is_none_or(|error| error.mend().is_some_and(|mend| mend.contains("dpop"))));
+        }
     }
 }

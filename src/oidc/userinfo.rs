@@ -7,12 +7,13 @@ use http::{HeaderValue, header};
 use openidconnect::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::error::{MemberProblem, OidcError};
 use super::jwks::Keys;
 use super::jwt::{self, OtherAudiences, Policy};
 use super::message::{self, Call};
-use super::{Algorithm, DecryptionKey, Settings};
+use super::{Algorithm, DecryptionKey, Settings, TokenBinding, token};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 use crate::identity::claims::Claims;
@@ -40,18 +41,22 @@ const ID_TOKEN_ONLY: [&str; 15] = [
 /// Claims that have served their purpose at sign-in and say nothing of a person.
 const SPENT: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
 
-/// Core 5.3.1, with the access token as RFC 6750 section 2.1 says.
-pub(super) fn request(userinfo: &Url, access_token: &Secret) -> Result<HttpRequest, OidcError> {
+/// Core 5.3.1, with the access token as RFC 6750 section 2.1 says, or RFC 9449 section 7.1.
+pub(super) fn request(
+    userinfo: &Url,
+    access_token: &Secret,
+    binding: TokenBinding,
+) -> Result<HttpRequest, OidcError> {
     let mut request = message::get(Call::Userinfo, userinfo)?;
     let unusable = OidcError::Member {
         call: Call::Token,
         member: "access_token",
         problem: MemberProblem::NotA("fit for a header"),
     };
-    let mut bearer =
-        HeaderValue::from_str(&format!("Bearer {}", access_token.expose())).map_err(|_| unusable)?;
-    bearer.set_sensitive(true);
-    request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    let value = Zeroizing::new(format!("{} {}", token::scheme(binding), access_token.expose()));
+    let mut value = HeaderValue::from_str(&value).map_err(|_| unusable)?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(header::AUTHORIZATION, value);
     // Core 5.3.2: plain JSON or a JWT, as the client is registered; servers that go by this header find both.
     let accepted = HeaderValue::from_static("application/json, application/jwt;q=0.5");
     request.headers_mut().insert(header::ACCEPT, accepted);
@@ -161,11 +166,11 @@ mod tests {
     #[test]
     fn the_access_token_goes_in_a_header_that_is_not_shown() {
         let url = Url::parse("https://id.example/me").unwrap();
-        let request = request(&url, &Secret::new("s3cret")).unwrap();
+        let request = request(&url, &Secret::new("s3cret"), TokenBinding::Bearer).unwrap();
         assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer s3cret");
         assert_eq!(request.headers()[header::ACCEPT], "application/json, application/jwt;q=0.5");
         assert!(!format!("{:?}", request.headers()).contains("s3cret"));
-        assert!(super::request(&url, &Secret::new("a\r\nb")).is_err());
+        assert!(super::request(&url, &Secret::new("a\r\nb"), TokenBinding::Key).is_err());
     }
 
     #[test]

@@ -111,6 +111,7 @@ pub(super) mod tests {
                     "xyz".repeat(100)
                 ))),
                 refresh: None,
+                proof_key: None,
             },
             auth_time: Some(now),
             signed_in_at: now,

@@ -13,14 +13,18 @@ use crate::identity::claims::Tokens;
 /// Serializes tokens; for `#[serde(with)]`.
 pub(super) fn serialize<S: Serializer>(tokens: &Tokens, to: S) -> Result<S::Ok, S::Error> {
     let token = |token: &Option<Secret>| token.clone().map(Packed);
-    (token(&tokens.access), token(&tokens.id), token(&tokens.refresh)).serialize(to)
+    let proof_key = tokens.proof_key.clone().map(Packed);
+    let all = [token(&tokens.access), token(&tokens.id), token(&tokens.refresh), proof_key];
+    // The last is seldom there, and sessions of older versions have three.
+    let [first @ .., last] = &all;
+    if last.is_some() { all.as_slice() } else { first.as_slice() }.serialize(to)
 }
 
 /// Deserializes what [`serialize`] made.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Tokens, D::Error> {
-    let (access, id, refresh) = <(Option<Packed>, Option<Packed>, Option<Packed>)>::deserialize(from)?;
-    let token = |packed: Option<Packed>| packed.map(|Packed(token)| token);
-    Ok(Tokens { access: token(access), id: token(id), refresh: token(refresh) })
+    let mut all = Vec::<Option<Packed>>::deserialize(from)?.into_iter();
+    let mut next = || all.next().flatten().map(|Packed(token)| token);
+    Ok(Tokens { access: next(), id: next(), refresh: next(), proof_key: next() })
 }
 
 struct Packed(Secret);
@@ -93,11 +97,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn there_and_back(token: &str) -> (usize, String) {
-        let tokens = Tokens { access: None, id: Some(Secret::new(token)), refresh: Some(Secret::new("r")) };
+        let (id, refresh) = (Some(Secret::new(token)), Some(Secret::new("r")));
+        let tokens = Tokens { access: None, id, refresh, proof_key: Some(Secret::new("k")) };
         let mut bytes = Vec::new();
         serialize(&tokens, &mut rmp_serde::Serializer::new(&mut bytes)).unwrap();
         let back = deserialize(&mut rmp_serde::Deserializer::from_read_ref(&bytes)).unwrap();
         assert_eq!(back.refresh.unwrap().expose(), "r");
+        assert_eq!(back.proof_key.unwrap().expose(), "k");
         (bytes.len(), back.id.unwrap().expose().to_owned())
     }
 
@@ -107,6 +113,17 @@ mod tests {
         let (bytes, back) = there_and_back(&token);
         assert_eq!(back, token);
         assert!(bytes < token.len() * 3 / 4 + 20, "{bytes} of {}", token.len());
+    }
+
+    #[test]
+    fn three_tokens_without_a_key_are_as_older_versions_wrote_them() {
+        let three = rmp_serde::to_vec(&(Some("a"), None::<&str>, Some("r"))).unwrap();
+        let tokens = deserialize(&mut rmp_serde::Deserializer::from_read_ref(&three)).unwrap();
+        assert_eq!(tokens.access.as_ref().unwrap().expose(), "a");
+        assert!(tokens.id.is_none() && tokens.proof_key.is_none());
+        let mut again = Vec::new();
+        serialize(&tokens, &mut rmp_serde::Serializer::new(&mut again)).unwrap();
+        assert_eq!(again, three);
     }
 
     proptest! {

@@ -271,7 +271,7 @@ const PAGES_ONLY: [&str; 10] = [
 
 #[test]
 fn every_error_code_is_explained_and_every_explained_one_exists() {
-    let oidc = ["error", "refusal", "callback", "id_token"]
+    let oidc = ["error", "refusal", "callback", "jarm", "id_token"]
         .map(|name| read(&format!("src/oidc/{name}.rs")))
         .concat();
     let pages = read("src/gateway/pages/summary.rs") + &read("src/gateway/pages/problem.rs");

@@ -38,6 +38,9 @@ mod choosing_a_provider;
 /// A login that a portal asks for.
 mod initiating;
 
+/// Tokens that are bound to a key of ours.
+mod dpop;
+
 /// What a failed sign-in gets.
 mod failed_sign_in;
 

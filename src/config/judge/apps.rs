@@ -3,7 +3,7 @@
 use super::Judge;
 use crate::config::place::KeyPath;
 use crate::config::problem::{Fault, Finding};
-use crate::config::raw::Raw;
+use crate::config::raw::{Header, Raw};
 use crate::gateway::App;
 use crate::oidc;
 
@@ -24,6 +24,9 @@ impl Judge<'_> {
         let apps: Vec<_> =
             entries.into_iter().map(|(path, name, app)| self.app(&path, name, app, raw)).collect();
         let judged: Vec<&App> = apps.iter().flatten().collect();
+        for app in &judged {
+            self.bound_tokens(at, app, raw);
+        }
         for (number, app) in judged.iter().enumerate() {
             for other in judged.iter().take(number) {
                 if other.origin == app.origin {
@@ -40,6 +43,24 @@ impl Judge<'_> {
         }
         self.choices(&judged, providers.unwrap_or_default());
         apps.into_iter().collect()
+    }
+
+    /// A token that is bound to our key is of no use to an app, which has the token alone (RFC 9449 section 7).
+    fn bound_tokens(&mut self, at: &KeyPath, app: &App, raw: &Raw) {
+        let bound = |name: &&String| raw.providers.get(*name).is_some_and(|provider| provider.dpop);
+        let Some(provider) = app.providers.iter().find(bound) else { return };
+        let headers = raw.apps.get(&app.name).and_then(|raw| raw.headers.as_ref());
+        for (name, header) in headers.into_iter().flatten() {
+            if let Header::Table(table) = header
+                && table.token.as_deref() == Some("access")
+            {
+                let what = format!("can't be used by an app, as provider {provider:?} has dpop = true");
+                let finding = Finding::invalid(what).found("\"access\"");
+                let mend =
+                    "take it out, or dpop: bound to a key of ours, the token opens nothing for the app";
+                self.report.add(&at.key(&app.name).key("headers").key(name).key("token"), finding.mend(mend));
+            }
+        }
     }
 
     /// Two apps on one origin need prefixes of their own, and share their sessions, hence their providers.

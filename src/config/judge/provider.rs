@@ -12,7 +12,9 @@ use crate::config::problem::{Fault, Finding};
 use crate::config::raw::{OneOrMany, Provider};
 use crate::config::source::shown;
 use crate::foundation::secret::Secret;
-use crate::oidc::{ClientAuth, DecryptionKey, Discovery, Endpoints, ResponseMode, Settings, Userinfo};
+use crate::oidc::{
+    ClientAuth, DecryptionKey, Discovery, Endpoints, ResponseMode, Settings, TokenBinding, Userinfo,
+};
 
 impl Judge<'_> {
     /// `[providers]`.
@@ -83,6 +85,7 @@ impl Judge<'_> {
             ca: ca?,
             scopes: scopes?,
             response_mode: response_mode?,
+            binding: if raw.dpop { TokenBinding::Key } else { TokenBinding::Bearer },
             userinfo: userinfo?,
             id_token_algs: algorithms?,
             clock_skew: clock_skew?,

@@ -164,8 +164,12 @@ fn a_required_value_that_is_absent_or_left_out_is_missing() {
 
 #[test]
 fn a_token_is_a_bearer_value_that_does_not_print_itself() {
-    let tokens =
-        Tokens { access: Some(Secret::new("abc.def-~+/=")), id: Some(Secret::new("a b")), refresh: None };
+    let tokens = Tokens {
+        access: Some(Secret::new("abc.def-~+/=")),
+        id: Some(Secret::new("a b")),
+        refresh: None,
+        proof_key: None,
+    };
     let rendered = render(spec(Source::Token(TokenKind::Access)), &person(), &tokens);
     let (_, value) = rendered.headers.first().unwrap();
     assert_eq!(value, "Bearer abc.def-~+/=");

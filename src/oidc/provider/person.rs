@@ -8,10 +8,10 @@ use crate::foundation::secret::Secret;
 use crate::identity::claims::{Claims, Tokens};
 use crate::oidc::cached::Why;
 use crate::oidc::callback::Redemption;
+use crate::oidc::dpop::ProofKey;
 use crate::oidc::error::OidcError;
 use crate::oidc::id_token::{self, Expected, IdToken};
 use crate::oidc::jwks::Keys;
-use crate::oidc::message::Call;
 use crate::oidc::metadata::Metadata;
 use crate::oidc::token::{Answer, Grant};
 use crate::oidc::{Protocol, subject, userinfo};
@@ -21,6 +21,7 @@ impl Provider {
         &self,
         metadata: &Metadata,
         redemption: &Redemption,
+        key: Option<&ProofKey>,
         grant: Grant,
     ) -> Result<SignIn, OidcError> {
         let Grant { access_token, access_expires_at, id_token, refresh_token } = grant;
@@ -36,23 +37,33 @@ impl Provider {
         let check = |keys: &Keys| Ok(id_token::check(&signed, keys, &expected, self.clock.now())?);
         let IdToken { subject, provider_session, auth_time, claims } =
             self.with_keys(metadata, check).await?;
-        let userinfo = self.userinfo(metadata, &access_token, Some(&subject)).await?;
+        let userinfo = self.userinfo(metadata, &access_token, key, Some(&subject)).await?;
         let claims = userinfo::merge(claims, userinfo);
-        let tokens = Tokens { access: Some(access_token), id: Some(signed), refresh: refresh_token };
+        let tokens = Tokens {
+            access: Some(access_token),
+            id: Some(signed),
+            refresh: refresh_token,
+            ..Tokens::default()
+        };
         Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time })
     }
 
     /// An ID token that came along is not looked at and not kept: nobody asked for one, so nothing binds it to
     /// this login.
-    pub(super) async fn by_userinfo(&self, metadata: &Metadata, answer: Answer) -> Result<SignIn, OidcError> {
+    pub(super) async fn by_userinfo(
+        &self,
+        metadata: &Metadata,
+        key: Option<&ProofKey>,
+        answer: Answer,
+    ) -> Result<SignIn, OidcError> {
         let Answer { access_token, access_expires_at, refresh_token, .. } = answer;
-        let said = self.userinfo(metadata, &access_token, None).await?;
+        let said = self.userinfo(metadata, &access_token, key, None).await?;
         let said = Claims(said.ok_or(OidcError::EndpointMissing { endpoint: "userinfo_endpoint" })?);
         let subject = subject::of(&said, self.named_subject())?;
         let provider_session = said.get("sid").and_then(Value::as_str).filter(|sid| !sid.is_empty());
         let provider_session = provider_session.map(str::to_owned);
         let claims = userinfo::alone(said.0, &subject);
-        let tokens = Tokens { access: Some(access_token), id: None, refresh: refresh_token };
+        let tokens = Tokens { access: Some(access_token), refresh: refresh_token, ..Tokens::default() };
         Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time: None })
     }
 
@@ -62,11 +73,11 @@ impl Provider {
         &self,
         metadata: &Metadata,
         access_token: &Secret,
+        key: Option<&ProofKey>,
         subject: Option<&str>,
     ) -> Result<Option<Map<String, Value>>, OidcError> {
         let Some(endpoint) = &metadata.userinfo else { return Ok(None) };
-        let request = userinfo::request(endpoint, access_token)?;
-        let answer = self.transport.exchange(Call::Userinfo, request).await?;
+        let answer = self.ask_for_claims(endpoint, access_token, key).await?;
         let claims = match userinfo::response(&answer, &self.settings.decryption_keys)? {
             userinfo::Answer::Plain(claims) => claims,
             userinfo::Answer::Signed(token) => {

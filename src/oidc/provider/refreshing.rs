@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Provider;
 use crate::identity::claims::{Claims, Tokens};
+use crate::oidc::dpop::ProofKey;
 use crate::oidc::error::{MemberProblem, OidcError};
 use crate::oidc::id_token::{self, refreshed};
 use crate::oidc::jwks::Keys;
@@ -33,9 +34,12 @@ impl Provider {
             // Before the refresh token is spent: without keys it would be spent for nothing.
             self.known_keys(&metadata).await.map_err(RefreshError::Later)?;
         }
-        let form = refresh::form(refresh_token);
-        let response = self.post(Call::Token, metadata.client_auth, &metadata.token, form).await;
-        let mut answer = refresh::response(&response.map_err(RefreshError::Later)?, self.clock.now())?;
+        // RFC 9449 section 5: with the key that the tokens were bound to at first.
+        let key = held.tokens.proof_key.as_ref().map(ProofKey::open).transpose();
+        let key = key.map_err(RefreshError::Later)?;
+        let response = self.ask_for_tokens(&metadata, refresh::form(refresh_token), key.as_ref()).await;
+        let (response, binding) = (response.map_err(RefreshError::Later)?, ProofKey::binding(key.as_ref()));
+        let mut answer = refresh::response(&response, binding, self.clock.now())?;
         let id_token = match self.verify_refreshed(held, &mut answer, &metadata).await {
             Ok(claims) => claims,
             // SECURITY: another person's tokens, or another sign-in's, must not go into this session.
@@ -57,7 +61,9 @@ impl Provider {
     pub async fn fresh_claims(&self, held: Held<'_>, refreshed: Refreshed) -> Result<Claims, RefreshError> {
         let metadata = self.known_metadata().await.map_err(RefreshError::Later)?;
         let Some(access_token) = &refreshed.tokens.access else { return Ok(held.claims.clone()) };
-        let userinfo = self.userinfo(&metadata, access_token, Some(held.subject)).await;
+        let key = refreshed.tokens.proof_key.as_ref().map(ProofKey::open).transpose();
+        let key = key.map_err(RefreshError::Later)?;
+        let userinfo = self.userinfo(&metadata, access_token, key.as_ref(), Some(held.subject)).await;
         let userinfo = userinfo.map_err(|error| match error {
             // SECURITY: claims of another person must not go into this session.
             OidcError::OtherSubject => RefreshError::Refused(error),

@@ -15,6 +15,7 @@ pub mod inside;
 pub mod keys;
 pub mod obedient;
 pub mod program;
+pub mod proofs;
 pub mod rogue;
 pub mod sealed;
 pub mod server;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::World;
 use super::keys::{self, SigningKey};
+use super::proofs::{Proofs, Seen};
 use super::server::{Answer, Received, Server};
 
 /// The client's identifier at this provider.
@@ -71,6 +72,7 @@ struct Behaviour {
     id_token: Bend<Draft>,
     userinfo: Bend<Value>,
     person: Value,
+    proofs: Proofs,
     keys: Vec<Arc<SigningKey>>,
     /// How long access tokens are good, in seconds; with it, refresh tokens are given.
     refreshable: Option<u64>,
@@ -81,6 +83,8 @@ struct Grant {
     nonce: Option<String>,
     challenge: Option<String>,
     redirect_uri: String,
+    /// The key that the code, and all that comes of it, is bound to.
+    thumbprint: Option<String>,
 }
 
 /// The running provider.
@@ -94,6 +98,7 @@ struct State {
     issuer: String,
     behaviour: Mutex<Behaviour>,
     codes: Mutex<HashMap<String, Grant>>,
+    proofs: Mutex<Seen>,
     /// The refresh tokens: the good ones with their grants, and the spent ones.
     refresh_tokens: Mutex<HashMap<String, Option<Grant>>>,
 }
@@ -120,10 +125,12 @@ impl Rogue {
                 id_token: Box::new(|_| ()),
                 userinfo: Box::new(|_| ()),
                 person: json!({"sub": "u-1", "name": "Анна Каренина", "email": "anna@school.example"}),
+                proofs: Proofs::NotWanted,
                 keys: vec![Arc::new(key)],
                 refreshable: None,
             }),
             codes: Mutex::default(),
+            proofs: Mutex::default(),
             refresh_tokens: Mutex::default(),
         });
         let answering = Arc::clone(&state);
@@ -171,6 +178,11 @@ impl Rogue {
     /// Who signs in from now on: what userinfo says.
     pub fn person(&self, claims: Value) {
         self.state.behaviour.lock().unwrap().person = claims;
+    }
+
+    /// How it treats DPoP proofs from now on; where it wants them, tokens are bound to their keys.
+    pub fn wants_proofs(&self, proofs: Proofs) {
+        self.state.behaviour.lock().unwrap().proofs = proofs;
     }
 
     /// Bends the discovery document.
@@ -270,12 +282,11 @@ impl State {
                 Answer::json(&set)
             }
             Endpoint::Authorize => self.authorize(&behaviour, request),
-            Endpoint::Token => self.token(&behaviour, request),
-            Endpoint::Userinfo => {
-                let mut person = behaviour.person.clone();
-                (behaviour.userinfo)(&mut person);
-                Answer::json(&person)
+            Endpoint::Token | Endpoint::Userinfo if behaviour.proofs != Proofs::NotWanted => {
+                self.proven(&behaviour, endpoint, request)
             }
+            Endpoint::Token => self.token(&behaviour, request),
+            Endpoint::Userinfo => Self::userinfo(&behaviour),
             Endpoint::Revocation => Answer::of(200, "text/plain", ""),
             Endpoint::EndSession => {
                 let mut to = request.param("post_logout_redirect_uri").unwrap_or_else(|| "/bye".into());
@@ -289,6 +300,44 @@ impl State {
             Some(by) => Answer::After(*by, Box::new(answer)),
             None => answer,
         }
+    }
+
+    fn userinfo(behaviour: &Behaviour) -> Answer {
+        let mut person = behaviour.person.clone();
+        (behaviour.userinfo)(&mut person);
+        Answer::json(&person)
+    }
+
+    /// What these endpoints say to a request with a proof.
+    fn proven(&self, behaviour: &Behaviour, endpoint: Endpoint, request: &Received) -> Answer {
+        let authorization = request.header("authorization").unwrap_or_default();
+        let token =
+            (endpoint == Endpoint::Userinfo).then(|| authorization.strip_prefix("DPoP ").unwrap_or(""));
+        let mut seen = self.proofs.lock().unwrap();
+        let thumbprint = match seen.check(behaviour.proofs, request, &self.server_origin(), token) {
+            Ok(thumbprint) => thumbprint,
+            Err(answer) => return answer,
+        };
+        let code = request.param("code").unwrap_or_default();
+        let bound = match request.param("refresh_token") {
+            Some(token) => {
+                let known = self.refresh_tokens.lock().unwrap();
+                known.get(&token).and_then(|grant| grant.as_ref()?.thumbprint.clone())
+            }
+            None => self.codes.lock().unwrap().get(&code).and_then(|grant| grant.thumbprint.clone()),
+        };
+        let answer = match endpoint {
+            Endpoint::Token if bound != Some(thumbprint) => {
+                Answer::of(400, "application/json", json!({"error": "invalid_dpop_proof"}).to_string())
+            }
+            Endpoint::Token => self.token(behaviour, request),
+            _ => Self::userinfo(behaviour),
+        };
+        seen.with_nonce(behaviour.proofs, answer)
+    }
+
+    fn server_origin(&self) -> String {
+        url::Url::parse(&self.issuer).unwrap().origin().ascii_serialization()
     }
 
     fn discovery(&self, behaviour: &Behaviour) -> Answer {
@@ -321,6 +370,7 @@ impl State {
             nonce: request.param("nonce"),
             challenge: request.param("code_challenge"),
             redirect_uri: redirect_uri.clone(),
+            thumbprint: request.param("dpop_jkt"),
         };
         self.codes.lock().unwrap().insert(code, grant);
         let mode = request.param("response_mode").unwrap_or_default();
@@ -373,8 +423,9 @@ impl State {
         }
         (behaviour.id_token)(&mut draft);
         let id_token = draft.token(key);
+        let kind = if behaviour.proofs == Proofs::NotWanted { "Bearer" } else { "DPoP" };
         let mut tokens = json!({
-            "access_token": access_token, "token_type": "Bearer", "expires_in": 600, "id_token": id_token,
+            "access_token": access_token, "token_type": kind, "expires_in": 600, "id_token": id_token,
         });
         if let Some(lifetime) = behaviour.refreshable {
             let refresh_token = keys::random();

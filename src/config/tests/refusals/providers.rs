@@ -28,7 +28,14 @@ pub(super) const PROVIDERS: &[Refusal] = &[
         "providers.trusted.tls_client",
         "is not supported yet",
     ),
-    ("dpop = true", "", "", "providers.trusted.dpop", "is not supported yet"),
+    ("dpop = \"yes\"", "", "", "providers.trusted.dpop", "expected: true or false"),
+    (
+        "dpop = true",
+        "",
+        "[apps.lms.headers]\nAuthorization = { token = \"access\" }",
+        "apps.lms.headers.Authorization.token",
+        "has dpop = true",
+    ),
     ("request_uri = \"https://x\"", "", "", "providers.trusted.request_uri", "is not supported yet"),
     ("decryption_key = \"secret\"", "", "", "providers.trusted.decryption_key", "RSA of 2048 bits or more"),
     (

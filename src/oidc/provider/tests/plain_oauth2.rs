@@ -72,7 +72,7 @@ async fn oauth_alone_believes_nothing_of_the_sign_in_and_keeps_no_id_token() {
 #[tokio::test]
 async fn oauth_alone_refreshes_tokens_and_claims_for_the_same_person_only() {
     let world = plain(None).await;
-    let tokens = Tokens { access: None, id: None, refresh: Some(Secret::new("rt")) };
+    let tokens = Tokens { refresh: Some(Secret::new("rt")), ..Tokens::default() };
     let claims = Claims(json!({"id": 123, "sub": "123", "group": "left"}).as_object().unwrap().clone());
     let held = Held { subject: "123", tokens: &tokens, claims: &claims };
     world.fake.says(
