@@ -32,3 +32,6 @@ mod signing_in;
 
 /// Renewed tokens, closed accounts, and pages that ask for a stronger sign-in.
 mod staying_signed_in;
+
+/// Signed and encrypted answers.
+mod signed_answers;
