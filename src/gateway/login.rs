@@ -159,7 +159,7 @@ async fn previous(
     if returns == Return::ByLink && !app.cookies.is_withheld_after_redirects() {
         return Ok(None);
     }
-    let person = authentication::person(worker, app, headers, &mut Vec::new()).await?;
+    let person = authentication::leaving_person(worker, app, headers, &mut Vec::new()).await?;
     Ok(person.map(|person| person.live.gone()))
 }
 
