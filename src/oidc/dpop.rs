@@ -18,7 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use openidconnect::{HttpRequest, HttpResponse};
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::TokenBinding;
@@ -104,21 +104,19 @@ impl ProofKey {
             "alg": ALGORITHM,
             "jwk": {"kty": "EC", "crv": "P-256", "x": self.x, "y": self.y},
         });
-        let mut claims = json!({
+        let address = target(request.uri());
+        let mut claims = vec![
             // SECURITY: nobody can use a proof a second time (RFC 9449 section 11.1).
-            "jti": random::token(),
-            "htm": request.method().as_str(),
-            "htu": target(request.uri()),
-            "iat": now,
-        });
-        if let Some(nonce) = with.nonce {
-            claims["nonce"] = json!(nonce);
-        }
-        if let Some(access_token) = with.access_token {
-            claims["ath"] = json!(hash(access_token.expose()));
-        }
-        let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(&claims));
+            ("jti", json!(random::token())),
+            ("htm", json!(request.method().as_str())),
+            ("htu", json!(address)),
+            ("iat", json!(now)),
+        ];
+        claims.extend(with.nonce.map(|nonce| ("nonce", json!(nonce))));
+        claims.extend(with.access_token.map(|token| ("ath", json!(hash(token.expose())))));
+        let claims = claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&Value::Object(claims)));
         let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes());
         let signature = signature.map_err(|_| OidcError::ProofKey)?;
         let proof = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
@@ -193,7 +191,7 @@ fn wants_nonce(answer: &HttpResponse) -> bool {
     match answer.status() {
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => {
             let says = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains(WANTS_NONCE));
-            let body: Option<serde_json::Value> = serde_json::from_slice(answer.body()).ok();
+            let body: Option<Value> = serde_json::from_slice(answer.body()).ok();
             body.is_some_and(|body| body.get("error").is_some_and(|error| error == WANTS_NONCE))
                 || challenges.into_iter().any(says)
         }

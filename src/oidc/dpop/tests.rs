@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use serde_json::Value;
 use url::Url;
 
 use super::*;
