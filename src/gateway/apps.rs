@@ -203,6 +203,10 @@ pub enum Endpoint {
     Verify,
     /// The public keys of identity statements.
     Jwks,
+    /// The public halves of our keys, for the providers.
+    ClientJwks,
+    /// Below it, the request objects that a provider fetches.
+    RequestObject,
 }
 
 const NAMES: &[(Endpoint, &str)] = &[
@@ -215,11 +219,17 @@ const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::Silent, "silent"),
     (Endpoint::Verify, "verify"),
     (Endpoint::Jwks, "jwks.json"),
+    (Endpoint::ClientJwks, "client-jwks.json"),
+    (Endpoint::RequestObject, "request"),
 ];
 
 impl Endpoint {
     /// The endpoint of that name below the prefix.
     pub fn named(name: &str) -> Option<Self> {
+        let name = match name.split_once('/') {
+            Some(("request", _)) => "request",
+            _ => name,
+        };
         NAMES.iter().find(|(_, known)| *known == name).map(|(endpoint, _)| *endpoint)
     }
 

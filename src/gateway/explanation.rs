@@ -209,9 +209,14 @@ const SOME_TOKEN: &str = "(token)";
 /// The methods that one of our endpoints takes; `None`: any.
 const fn takes(endpoint: Endpoint) -> Option<&'static str> {
     match endpoint {
-        Endpoint::SignIn | Endpoint::SignedOut | Endpoint::Session | Endpoint::Jwks => Some("GET, HEAD"),
+        Endpoint::SignIn
+        | Endpoint::SignedOut
+        | Endpoint::Session
+        | Endpoint::Jwks
+        | Endpoint::ClientJwks => Some("GET, HEAD"),
         Endpoint::Silent => Some("GET"),
         Endpoint::Callback | Endpoint::Initiate | Endpoint::SignOut => Some("GET, POST"),
+        Endpoint::RequestObject => Some("GET"),
         Endpoint::Verify => None,
     }
 }

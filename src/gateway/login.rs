@@ -124,6 +124,7 @@ pub async fn begin(
         login_hint,
         acr_values: strength.as_ref().and_then(Strength::acr).map(str::to_owned),
         max_age: strength.as_ref().and_then(Strength::max_age),
+        requests: app.url_of(Endpoint::RequestObject),
         ..LoginRequest::new(redirect_uri)
     };
     let begun = worker.gateway.control.spawn(async move { provider.begin(request).await });

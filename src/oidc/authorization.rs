@@ -16,6 +16,7 @@ use url::Url;
 use super::dpop::ProofKey;
 use super::error::OidcError;
 use super::metadata::Metadata;
+use super::request_object::Parameters;
 use super::{Carrier, Protocol, ResponseMode, Settings, TokenBinding};
 use crate::foundation::random;
 use crate::foundation::secret::Secret;
@@ -25,6 +26,9 @@ use crate::foundation::secret::Secret;
 pub const RESERVED_PARAMS: &[(&str, Option<&str>)] = &[
     ("acr_values", Some("acr_values")),
     ("audience", Some("audience")),
+    ("claims", Some("claims")),
+    ("client_assertion", Some("client_auth")),
+    ("client_assertion_type", Some("client_auth")),
     ("client_id", Some("client_id")),
     ("client_secret", Some("client_secret")),
     ("code_challenge", None),
@@ -32,12 +36,14 @@ pub const RESERVED_PARAMS: &[(&str, Option<&str>)] = &[
     ("code_verifier", None),
     ("dpop_jkt", None),
     ("grant_type", None),
+    ("login_hint", Some("login_hint")),
     ("max_age", Some("max_age")),
     ("nonce", None),
     ("prompt", Some("prompt")),
     ("redirect_uri", None),
     ("request", Some("request")),
-    ("request_uri", None),
+    ("request_uri", Some("request")),
+    ("resource", Some("resource")),
     ("response_mode", Some("response_mode")),
     ("response_type", None),
     ("scope", Some("scopes")),
@@ -52,19 +58,21 @@ pub struct LoginRequest {
     pub redirect_uri: Url,
     /// `prompt` of this login, in place of the provider's setting: `login` after a sign-out.
     pub prompt: Option<String>,
-    /// Whom the provider should propose (`login_hint`).
+    /// Whom the provider should propose (`login_hint`), in place of the provider's setting.
     pub login_hint: Option<String>,
     /// `acr_values` of this login, in place of the provider's setting. What comes of them is for the caller to
     /// judge: the provider may answer with less (Core 3.1.2.1).
     pub acr_values: Option<String>,
     /// `max_age` of this login, where it is less than the provider's setting. The setting alone is enforced here.
     pub max_age: Option<Duration>,
+    /// Below which address of ours the provider can fetch request objects; `None` where it can't.
+    pub requests: Option<Url>,
 }
 
 impl LoginRequest {
     /// A login as the settings say, that comes back to `redirect_uri`.
     pub const fn new(redirect_uri: Url) -> Self {
-        Self { redirect_uri, prompt: None, login_hint: None, acr_values: None, max_age: None }
+        Self { redirect_uri, prompt: None, login_hint: None, acr_values: None, max_age: None, requests: None }
     }
 }
 
@@ -155,6 +163,7 @@ pub(super) fn request(
     let prompt = prompt(settings, login.prompt);
     // Multiple Response Types section 2.1: the flow's own default is not named.
     let mode = Some(settings.response_mode).filter(|mode| *mode != ResponseMode::Query);
+    let login_hint = login.login_hint.as_ref().or(settings.login_hint.as_ref());
     let optional = [
         ("prompt", prompt.as_deref()),
         ("acr_values", login.acr_values.as_deref().or(settings.acr_values.as_deref())),
@@ -162,18 +171,20 @@ pub(super) fn request(
         ("audience", settings.audience.as_deref()),
         ("response_mode", mode.map(ResponseMode::name)),
         ("dpop_jkt", thumbprint.as_deref()),
-        ("login_hint", login.login_hint.as_deref()),
+        ("login_hint", login_hint.map(String::as_str)),
+        ("claims", settings.claims.as_deref()),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
             request = request.add_extra_param(name.to_owned(), value.to_owned());
         }
     }
+    // RFC 8707 section 2: the one parameter that may stand there several times.
+    for resource in &settings.resource {
+        request = request.add_extra_param("resource", resource.clone());
+    }
     for (name, value) in &settings.params {
-        // A login's own hint is the one that counts; twice would be refused (RFC 6749 section 3.1).
-        if name != "login_hint" || login.login_hint.is_none() {
-            request = request.add_extra_param(name.clone(), value.clone());
-        }
+        request = request.add_extra_param(name.clone(), value.clone());
     }
     let (mut url, _, _) = request.url();
     if !is_openid && let Some(query) = url.query() {
@@ -194,6 +205,26 @@ pub(super) fn request(
         acr_values: login.acr_values,
     };
     Ok((url, pending))
+}
+
+/// The address of a request whose parameters are in an object, given by value (`request`) or by reference
+/// (`request_uri`). Core 6.1 and 6.2: `response_type` and `scope` stand outside as well, for providers that judge a
+/// request before they open it; RFC 9101 section 6.3 has what is inside count.
+pub(super) fn by_object(metadata: &Metadata, parameters: &Parameters, object: (&str, &str)) -> Url {
+    let mut address = metadata.authorization.clone();
+    let outside = |name: &str| matches!(name, "client_id" | "response_type" | "scope");
+    let outside = parameters.iter().filter(|(name, _)| outside(name));
+    address.query_pairs_mut().extend_pairs(outside).append_pair(object.0, object.1);
+    address
+}
+
+/// RFC 9126 section 4: the address of a request that the provider has already.
+pub(super) fn by_pushed(settings: &Settings, metadata: &Metadata, request_uri: &str) -> Url {
+    let mut address = metadata.authorization.clone();
+    let mut query = address.query_pairs_mut();
+    query.append_pair("client_id", &settings.client_id).append_pair("request_uri", request_uri);
+    drop(query);
+    address
 }
 
 /// The login's own `prompt`, else the setting's. Core 11, where that is spoken: `offline_access` is dropped without a word unless the
@@ -299,7 +330,10 @@ mod tests {
         settings.audience = Some("https://api.example".into());
         settings.response_mode = ResponseMode::FormPost;
         settings.binding = TokenBinding::Key;
-        settings.params = vec![("kc_idp_hint".into(), "корп & ко".into()), ("login_hint".into(), "x".into())];
+        settings.params = vec![("kc_idp_hint".into(), "корп & ко".into())];
+        settings.claims = Some(r#"{"userinfo":{"email":null}}"#.into());
+        settings.resource = vec!["https://api.example".into()];
+        settings.login_hint = Some("x".into());
         let mut login = callback();
         login.login_hint = Some("anna".into());
         let (sent, pending) = begin(&settings, login);
@@ -312,6 +346,8 @@ mod tests {
             ("response_mode", "form_post"),
             ("kc_idp_hint", "корп & ко"),
             ("login_hint", "anna"),
+            ("claims", r#"{"userinfo":{"email":null}}"#),
+            ("resource", "https://api.example"),
         ] {
             assert_eq!(sent[name], value);
         }

@@ -106,6 +106,17 @@ pub enum OidcError {
         /// What is wrong with it.
         problem: EndpointProblem,
     },
+    /// The request is to be signed, and there is nothing to sign it with that the provider takes.
+    #[error(
+        "the authorization request has to be signed: there is no `private_key`, and the provider announces no signature by the client secret"
+    )]
+    NothingToSignWith,
+    /// Our own key made no signature.
+    #[error("{call}: our key made no signature")]
+    Unsigned {
+        /// The call that was not made.
+        call: Call,
+    },
     /// An address that can't be put into an HTTP request.
     #[error("{call}: its address can't be requested")]
     Address {
@@ -245,6 +256,7 @@ impl OidcError {
             Self::EndpointMissing { .. } | Self::Endpoint { .. } | Self::Address { .. } => {
                 "provider_endpoint"
             }
+            Self::NothingToSignWith | Self::Unsigned { .. } => "client_key",
             Self::NoUsableKey { .. } => "provider_keys",
             Self::Callback(error) => error.code(),
             Self::Jarm(error) => error.code(),
@@ -277,7 +289,11 @@ impl OidcError {
                 "the two differ by a final slash only: write `issuer` exactly as the provider does"
             }
             Self::Issuer { .. } => "if that is the provider you mean, write `issuer` exactly as it does",
+            Self::EndpointMissing { endpoint: "pushed_authorization_request_endpoint" } => {
+                "set `request` to what the provider takes, or the endpoint by hand"
+            }
             Self::EndpointMissing { .. } | Self::Endpoint { .. } => "set the endpoint by hand",
+            Self::NothingToSignWith => "set `private_key`; the provider has to know its public half",
             Self::Member { call: Call::Token, member: "id_token", .. } => {
                 "let this client use OpenID Connect (scope `openid`) at the provider"
             }
@@ -320,6 +336,12 @@ pub enum SetupError {
     /// A method of client authentication needs a secret.
     #[error("`client_auth` needs a `client_secret`")]
     SecretMissing,
+    /// A method of client authentication, or a signed request, needs a key.
+    #[error("`{0}` needs a `private_key`")]
+    KeyMissing(&'static str),
+    /// A method of client authentication needs a certificate.
+    #[error("`client_auth` needs a `tls_client`")]
+    CertificateMissing,
     /// The trust roots can't be used.
     #[error(transparent)]
     Trust(#[from] TrustError),

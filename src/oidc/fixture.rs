@@ -11,7 +11,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
@@ -24,8 +24,8 @@ use super::authorization::PendingLogin;
 use super::callback::Redemption;
 use super::metadata::Metadata;
 use super::{
-    Algorithm, Discovery, Endpoints, IdTokenHint, Logout, Protocol, ResponseMode, Settings, TokenBinding,
-    Userinfo,
+    Algorithm, Discovery, Endpoints, IdTokenHint, Logout, Protocol, RequestForm, ResponseMode, Settings,
+    SigningKey, TokenBinding, Userinfo,
 };
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
@@ -44,10 +44,15 @@ pub(super) fn settings(issuer: &str) -> Settings {
         client_secret: Some(Secret::new("client secret")),
         client_auth: None,
         decryption_keys: Vec::new(),
+        introspection_auth: None,
+        revocation_auth: None,
+        private_key: None,
+        tls_client: None,
         ca: Vec::new(),
         scopes: vec!["openid".into(), "email".into()],
         response_mode: ResponseMode::Query,
         binding: TokenBinding::Bearer,
+        request: RequestForm::Query,
         userinfo: Userinfo::Auto,
         id_token_algs: None,
         clock_skew: Duration::from_secs(60),
@@ -57,6 +62,9 @@ pub(super) fn settings(issuer: &str) -> Settings {
         max_age: None,
         ui_locales: None,
         audience: None,
+        claims: None,
+        resource: Vec::new(),
+        login_hint: None,
         params: Vec::new(),
         logout: Logout { id_token_hint: IdTokenHint::Send, session_param: None },
     }
@@ -106,6 +114,35 @@ pub(super) fn redemption(code: &str) -> Redemption {
         proof_key: None,
         acr_values: None,
     }
+}
+
+/// A private key of ours, for ES256.
+pub(super) fn signing_key() -> Arc<SigningKey> {
+    static KEY: LazyLock<Arc<SigningKey>> = LazyLock::new(|| {
+        let pair = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let body = STANDARD.encode(pair.to_pkcs8v1().unwrap().as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        Arc::new(SigningKey::from_pem(&pem).unwrap())
+    });
+    Arc::clone(&KEY)
+}
+
+/// Header and claims of a JWT that these settings signed, by their key or their secret.
+pub(super) fn opened(settings: &Settings, token: &str) -> (Value, Value) {
+    let (message, made) = token.rsplit_once('.').unwrap();
+    let mut parts = message
+        .split('.')
+        .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap());
+    let (header, claims): (Value, Value) = (parts.next().unwrap(), parts.next().unwrap());
+    let decoding = if header["alg"] == "HS256" {
+        jsonwebtoken::DecodingKey::from_secret(settings.client_secret.as_ref().unwrap().expose().as_bytes())
+    } else {
+        let jwk = settings.private_key.as_ref().unwrap().public_jwk().clone();
+        jsonwebtoken::DecodingKey::from_jwk(&serde_json::from_value(jwk).unwrap()).unwrap()
+    };
+    let algorithm = serde_json::from_value(header["alg"].clone()).unwrap();
+    assert!(jsonwebtoken::crypto::verify(made, message.as_bytes(), &decoding, algorithm).unwrap());
+    (header, claims)
 }
 
 pub(super) fn answer(status: u16, body: impl Into<String>) -> HttpResponse {

@@ -22,6 +22,8 @@ pub enum Call {
     Discovery,
     /// The key set.
     Keys,
+    /// The pushed authorization request endpoint.
+    Pushed,
     /// The token endpoint.
     Token,
     /// The userinfo endpoint.
@@ -38,6 +40,7 @@ impl fmt::Display for Call {
             Self::Authorization => "authorization endpoint",
             Self::Discovery => "discovery document",
             Self::Keys => "key set",
+            Self::Pushed => "pushed authorization request endpoint",
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo endpoint",
             Self::Introspection => "introspection endpoint",

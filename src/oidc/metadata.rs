@@ -6,9 +6,11 @@
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::carriage::Carriage;
+use super::client_choice::{Proof, Proofs};
 use super::error::{EndpointProblem, OidcError};
 use super::message::told;
-use super::{Algorithm, ClientAuth, Protocol, Settings, TokenBinding, Userinfo, dpop};
+use super::{Algorithm, Protocol, Settings, TokenBinding, Userinfo, dpop};
 use crate::foundation::origin::Origin;
 
 /// A provider's endpoints and abilities, settled.
@@ -24,8 +26,14 @@ pub(super) struct Metadata {
     /// Where a token's state is asked for.
     pub(super) introspection: Option<Url>,
     pub(super) revocation: Option<Url>,
-    /// How we authenticate at the token endpoint.
-    pub(super) client_auth: ClientAuth,
+    /// How we prove who we are at the token endpoint.
+    pub(super) client_auth: Proof,
+    /// The same at the introspection endpoint.
+    pub(super) introspection_auth: Proof,
+    /// The same at the revocation endpoint.
+    pub(super) revocation_auth: Proof,
+    /// How the authorization request travels.
+    pub(super) carriage: Carriage,
     /// The signature algorithms that an ID token may have.
     pub(super) id_token_algs: Vec<Algorithm>,
     /// The signature algorithms that a signed userinfo answer may have.
@@ -43,6 +51,8 @@ pub(super) struct Metadata {
 pub(super) enum Remark {
     /// An announced endpoint is on another host than the issuer.
     OtherHost { endpoint: &'static str, host: String },
+    /// Something is used, by the settings or for want of better, that a list of the provider's does not name.
+    NotAnnounced { member: &'static str, chosen: &'static str },
     /// An announced endpoint that a login does not need can't be used, and is left out.
     LeftOut { endpoint: &'static str, problem: EndpointProblem },
 }
@@ -54,8 +64,17 @@ impl Metadata {
     /// When an endpoint that a login needs is missing, or announced and unusable.
     pub(super) fn settle(settings: &Settings, document: &Map<String, Value>) -> Result<Self, OidcError> {
         let by_hand = &settings.endpoints;
-        let mut read = Reader { document, issuer: Url::parse(&settings.issuer).ok(), remarks: Vec::new() };
-        proofs(settings, read.list("dpop_signing_alg_values_supported").as_deref())?;
+        let issuer = Url::parse(&settings.issuer).ok();
+        let mut read = Reader { document, aliases: None, issuer, remarks: Vec::new() };
+        let proofs = Proofs::settle(settings, &mut read);
+        if proofs.any_certificate() {
+            read.aliases = document.get("mtls_endpoint_aliases").and_then(Value::as_object);
+        }
+        let carriage = Carriage::settle(settings, &mut read)?;
+        if settings.claims.is_some() && read.denies("claims_parameter_supported") {
+            read.remark(Remark::NotAnnounced { member: "claims_parameter_supported", chosen: "claims" });
+        }
+        takes_dpop(settings, read.list("dpop_signing_alg_values_supported").as_deref())?;
         // Every provider has RS256 (Discovery 1.0 section 3): what a list without any that we know comes to.
         let id_token_algs = read
             .algorithms(settings, "id_token_signing_alg_values_supported")
@@ -78,7 +97,10 @@ impl Metadata {
             end_session: read.optional("end_session_endpoint", by_hand.end_session.as_ref()),
             introspection: read.optional("introspection_endpoint", by_hand.introspection.as_ref()),
             revocation: read.optional("revocation_endpoint", by_hand.revocation.as_ref()),
-            client_auth: client_auth(settings, read.list("token_endpoint_auth_methods_supported").as_deref()),
+            client_auth: proofs.token,
+            introspection_auth: proofs.introspection,
+            revocation_auth: proofs.revocation,
+            carriage,
             userinfo_algs: read
                 .algorithms(settings, "userinfo_signing_alg_values_supported")
                 .unwrap_or_else(|| id_token_algs.clone()),
@@ -95,7 +117,7 @@ impl Metadata {
 }
 
 /// RFC 9449 section 5.1: what proofs may be signed with; a provider that does not say may yet take them.
-fn proofs(settings: &Settings, announced: Option<&[&str]>) -> Result<(), OidcError> {
+fn takes_dpop(settings: &Settings, announced: Option<&[&str]>) -> Result<(), OidcError> {
     match (settings.binding, announced) {
         (TokenBinding::Key, Some(announced)) if !announced.contains(&dpop::ALGORITHM) => {
             Err(OidcError::ProofAlgorithm { announced: told(&announced.join(", ")) })
@@ -104,31 +126,17 @@ fn proofs(settings: &Settings, announced: Option<&[&str]>) -> Result<(), OidcErr
     }
 }
 
-/// The method that the settings name, else the best that is announced.
-fn client_auth(settings: &Settings, announced: Option<&[&str]>) -> ClientAuth {
-    if let Some(chosen) = settings.client_auth {
-        return chosen;
-    }
-    if settings.client_secret.is_none() {
-        return ClientAuth::None;
-    }
-    let offers = |method| announced.is_some_and(|methods| methods.contains(&method));
-    // Discovery 1.0 section 3: nothing announced means client_secret_basic. RFC 6749 section 2.3.1 prefers
-    // it, too: a body is logged more easily than an Authorization header.
-    if offers("client_secret_post") && !offers("client_secret_basic") {
-        return ClientAuth::ClientSecretPost;
-    }
-    ClientAuth::ClientSecretBasic
-}
-
-struct Reader<'a> {
+/// Reads a provider's document, and notes what an operator should see.
+pub(super) struct Reader<'a> {
     document: &'a Map<String, Value>,
+    /// Where endpoints are that ask for our certificate, if any does.
+    aliases: Option<&'a Map<String, Value>>,
     issuer: Option<Url>,
     remarks: Vec<Remark>,
 }
 
 impl<'a> Reader<'a> {
-    fn needed(&mut self, name: &'static str, by_hand: Option<&Url>) -> Result<Url, OidcError> {
+    pub(super) fn needed(&mut self, name: &'static str, by_hand: Option<&Url>) -> Result<Url, OidcError> {
         self.endpoint(name, by_hand)?.ok_or(OidcError::EndpointMissing { endpoint: name })
     }
 
@@ -147,10 +155,14 @@ impl<'a> Reader<'a> {
         if let Some(url) = by_hand {
             return Ok(Some(url.clone()));
         }
-        let Some(text) = self.document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
-        else {
-            return Ok(None);
+        let written = |members: &'a Map<String, Value>| {
+            members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
         };
+        // RFC 8705 section 5: for calls of ours alone. What browsers open has no alias.
+        let alias =
+            self.aliases.filter(|_| !matches!(name, "authorization_endpoint" | "end_session_endpoint"));
+        let alias = alias.and_then(written);
+        let Some(text) = alias.or_else(|| written(self.document)) else { return Ok(None) };
         let unusable = |problem| OidcError::Endpoint { endpoint: name, problem };
         let mut url = Url::parse(text).map_err(|_| unusable(EndpointProblem::NotAnAddress))?;
         let origin = Origin::of(&url).ok_or(unusable(EndpointProblem::NotAnAddress))?;
@@ -164,7 +176,7 @@ impl<'a> Reader<'a> {
             return Err(unusable(EndpointProblem::NotHttps));
         }
         let issuer_host = self.issuer.as_ref().and_then(Origin::of);
-        if issuer_host.is_some_and(|issuer| issuer.host() != origin.host()) {
+        if alias.is_none() && issuer_host.is_some_and(|issuer| issuer.host() != origin.host()) {
             self.remarks.push(Remark::OtherHost { endpoint: name, host: told(origin.host()) });
         }
         url.set_fragment(None);
@@ -172,7 +184,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list of strings; a single string counts as one, what is no string is passed over.
-    fn list(&self, name: &str) -> Option<Vec<&'a str>> {
+    pub(super) fn list(&self, name: &str) -> Option<Vec<&'a str>> {
         match self.document.get(name)? {
             Value::Array(items) => Some(items.iter().filter_map(Value::as_str).collect()),
             Value::String(text) => Some(text.split_ascii_whitespace().collect()),
@@ -190,12 +202,21 @@ impl<'a> Reader<'a> {
         Some(known).filter(|known| !known.is_empty())
     }
 
-    fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         match self.document.get(name) {
             Some(Value::Bool(flag)) => *flag,
             Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
             _ => false,
         }
+    }
+
+    /// Whether the provider says that it has not what a flag stands for.
+    fn denies(&self, name: &str) -> bool {
+        self.document.get(name).is_some_and(|value| !value.is_null()) && !self.flag(name)
+    }
+
+    pub(super) fn remark(&mut self, remark: Remark) {
+        self.remarks.push(remark);
     }
 }
 

@@ -9,7 +9,10 @@ mod authorization;
 mod believed;
 mod cached;
 mod callback;
+mod carriage;
+mod client_assertion;
 mod client_auth;
+mod client_choice;
 mod decryption_key;
 mod discovery;
 mod dpop;
@@ -17,6 +20,7 @@ mod end_session;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod held_requests;
 mod id_token;
 mod introspection;
 mod jarm;
@@ -25,12 +29,16 @@ mod jwks;
 mod jwt;
 mod message;
 mod metadata;
+mod own_jwt;
 mod provider;
+mod pushed;
 mod refresh;
 mod refusal;
 mod report;
+mod request_object;
 mod response_mode;
 mod revocation;
+mod signing_key;
 mod subject;
 mod token;
 mod transport;
@@ -49,14 +57,17 @@ pub use jarm::JarmError;
 pub use jwe::JweError;
 pub use jwt::JwtError;
 pub use message::Call;
-pub use provider::{Provider, SignIn};
+pub use provider::{ClientAuths, Provider, SignIn};
 pub use refresh::{Held, RefreshError, Refreshed};
 pub use refusal::Refusal;
 pub use response_mode::{Carrier, ResponseMode};
+pub use signing_key::{SigningKey, SigningKeyError};
 pub use subject::SubjectError;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use url::Url;
 
@@ -88,6 +99,14 @@ pub struct Settings {
     pub client_auth: Option<ClientAuth>,
     /// Our keys that ID tokens and userinfo answers may be encrypted to.
     pub decryption_keys: Vec<DecryptionKey>,
+    /// The same at the introspection endpoint; left out, as at the token endpoint where the provider takes it.
+    pub introspection_auth: Option<ClientAuth>,
+    /// The same at the revocation endpoint.
+    pub revocation_auth: Option<ClientAuth>,
+    /// Our private key: signs client assertions and request objects.
+    pub private_key: Option<Arc<SigningKey>>,
+    /// Our certificate with its key, shown to the provider by TLS (RFC 8705).
+    pub tls_client: Option<Arc<CertifiedKey>>,
     /// Certificates trusted for calls to this provider besides the system's.
     pub ca: Vec<CertificateDer<'static>>,
     /// What is asked for; with OpenID Connect always with `openid`.
@@ -96,6 +115,8 @@ pub struct Settings {
     pub response_mode: ResponseMode,
     /// Whether tokens are bound to a key of the login's own.
     pub binding: TokenBinding,
+    /// How the authorization request travels, unless the provider demands more.
+    pub request: RequestForm,
     /// Whether the userinfo endpoint is asked.
     pub userinfo: Userinfo,
     /// The signature algorithms an ID token and a signed userinfo answer may have; left out, those that the provider announces.
@@ -114,6 +135,12 @@ pub struct Settings {
     pub ui_locales: Option<String>,
     /// `audience` of the authorization request; an ID token's `aud` may name it beside our client id.
     pub audience: Option<String>,
+    /// `claims` of the authorization request, JSON (OpenID Connect Core 1.0 section 5.5).
+    pub claims: Option<String>,
+    /// `resource` of the authorization and token requests, each an absolute URI (RFC 8707).
+    pub resource: Vec<String>,
+    /// `login_hint` of the authorization request, where a login has none of its own.
+    pub login_hint: Option<String>,
     /// Further parameters of the authorization request.
     pub params: Vec<(String, String)>,
     /// How sign-out at the provider is asked for.
@@ -160,6 +187,8 @@ pub struct Endpoints {
     pub revocation: Option<Url>,
     /// Where a device asks for a code.
     pub device_authorization: Option<Url>,
+    /// Where authorization requests are pushed to (RFC 9126).
+    pub pushed_authorization_request: Option<Url>,
 }
 
 /// How a client proves itself at the token endpoint (OpenID Connect Core 1.0 section 9).
@@ -169,6 +198,12 @@ pub enum ClientAuth {
     ClientSecretBasic,
     /// The secret in the body.
     ClientSecretPost,
+    /// An assertion keyed with the secret (RFC 7523), which is not sent itself.
+    ClientSecretJwt,
+    /// An assertion signed with our private key (RFC 7523).
+    PrivateKeyJwt,
+    /// The certificate of the connection (RFC 8705).
+    TlsClientAuth,
     /// A public client: no proof but PKCE.
     None,
 }
@@ -180,6 +215,22 @@ pub enum TokenBinding {
     Bearer,
     /// To have the key that it was issued for as well (DPoP, RFC 9449).
     Key,
+}
+
+/// How the authorization request travels to the provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestForm {
+    /// In the browser's address, in plain parameters.
+    #[default]
+    Query,
+    /// From us to the provider beforehand (RFC 9126).
+    Pushed,
+    /// In the browser's address, as a signed object (RFC 9101).
+    Signed,
+    /// Both: a signed object, beforehand.
+    PushedAndSigned,
+    /// A signed object that the provider fetches from us (RFC 9101 section 5.2).
+    ByReference,
 }
 
 /// When the userinfo endpoint is asked.

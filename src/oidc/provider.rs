@@ -10,25 +10,31 @@ use openidconnect::HttpResponse;
 use url::Url;
 
 use super::access_token::{self, AccessToken, Looks, TokenRefused};
-use super::authorization::{self, LoginRequest, PendingLogin, RESERVED_PARAMS};
+use super::authorization::{PendingLogin, RESERVED_PARAMS};
 use super::believed::{Believed, Disbelief};
 use super::cached::{self, Cached, Fetched, Readiness, Why};
 use super::callback::{AuthorizationResponse, CallbackError, Redemption};
 use super::client_auth::{self, Form};
+use super::client_choice::Proof;
 use super::dpop::{Nonces, ProofKey};
 use super::end_session::{self, EndSession, EndSessionRequest};
 use super::error::{OidcError, SetupError};
+use super::held_requests::HeldRequests;
 use super::jwks::{self, Keys};
 use super::message::Call;
 use super::metadata::Metadata;
 use super::report::Told;
 use super::token;
 use super::transport::Transport;
-use super::{ClientAuth, Discovery, Protocol, Settings, discovery, introspection, jarm, report};
+use super::{
+    ClientAuth, Discovery, Protocol, Settings, SigningKey, client_choice, discovery, introspection, jarm,
+    report,
+};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::{Origin, Scheme};
 use crate::identity::claims::{Claims, Tokens};
 
+mod beginning;
 mod person;
 mod proving;
 mod refreshing;
@@ -46,6 +52,7 @@ pub struct Provider {
     keys: Cached<Keys>,
     believed: Believed,
     nonces: Nonces,
+    requests: HeldRequests,
     told: ToldOf,
 }
 
@@ -54,6 +61,17 @@ pub struct Provider {
 struct ToldOf {
     metadata: Told,
     keys: Told,
+}
+
+/// How we prove who we are at each endpoint that may want its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAuths {
+    /// The token endpoint, and those that are spoken to like it.
+    pub token: ClientAuth,
+    /// The introspection endpoint.
+    pub introspection: ClientAuth,
+    /// The revocation endpoint.
+    pub revocation: ClientAuth,
 }
 
 /// A person who signed in, as the provider says.
@@ -90,10 +108,7 @@ impl Provider {
         if let Some((name, _)) = settings.params.iter().find(|(name, _)| reserved(name)) {
             return Err(SetupError::ReservedParam(name.clone()));
         }
-        let secret_needed = settings.client_auth.is_some_and(|auth| auth != ClientAuth::None);
-        if secret_needed && settings.client_secret.is_none() {
-            return Err(SetupError::SecretMissing);
-        }
+        client_choice::has_what_it_needs(&settings)?;
         let metadata = match settings.discovery {
             Discovery::Fetch => Cached::empty(clock.now()),
             Discovery::ByHand => {
@@ -115,6 +130,7 @@ impl Provider {
             keys,
             believed: Believed::new(),
             nonces: Nonces::default(),
+            requests: HeldRequests::new(),
             told: ToldOf::default(),
         }))
     }
@@ -151,16 +167,6 @@ impl Provider {
             (Readiness::Stale { .. }, _) => metadata,
             _ => keys,
         }
-    }
-
-    /// Begins a login: the address to send the browser to, and what to remember for the callback. Metadata that
-    /// is not known yet is asked for, by one fetch that all who wait share.
-    ///
-    /// # Errors
-    /// When it can't be had within the time limit.
-    pub async fn begin(&self, login: LoginRequest) -> Result<(Url, PendingLogin), OidcError> {
-        let metadata = self.known_metadata().await?;
-        authorization::request(&self.settings, &metadata, login)
     }
 
     /// Ends a login: holds the response against it, and redeems the code.
@@ -201,7 +207,7 @@ impl Provider {
         }
         let key = redemption.proof_key.as_ref().map(ProofKey::open).transpose()?;
         let key = key.as_ref();
-        let answer = self.ask_for_tokens(&metadata, token::form(&redemption), key).await?;
+        let answer = self.ask_for_tokens(&metadata, token::form(&self.settings, &redemption), key).await?;
         let (binding, now) = (ProofKey::binding(key), self.clock.now());
         let mut sign_in = match &self.settings.protocol {
             Protocol::OpenIdConnect => {
@@ -233,6 +239,21 @@ impl Provider {
     /// Whether an access token of this issuer would be this provider's.
     pub fn issues(&self, issuer: &str) -> bool {
         !issuer.is_empty() && self.settings.issuer == issuer
+    }
+
+    /// How we prove who we are at the provider's endpoints; `None` where it is not known yet.
+    pub fn client_auths(&self) -> Option<ClientAuths> {
+        let metadata = self.metadata.get()?;
+        Some(ClientAuths {
+            token: metadata.client_auth.method(),
+            introspection: metadata.introspection_auth.method(),
+            revocation: metadata.revocation_auth.method(),
+        })
+    }
+
+    /// The key that we sign with at this provider.
+    pub fn signing_key(&self) -> Option<&SigningKey> {
+        self.settings.private_key.as_deref()
     }
 
     /// How to send the browser to the provider's own sign-out; `None` where the provider has none or is not
@@ -298,7 +319,7 @@ impl Provider {
         let metadata = self.known_metadata().await?;
         let Some(endpoint) = &metadata.introspection else { return Ok(Err(TokenRefused::Opaque)) };
         let form = introspection::form(token);
-        let answer = self.post(Call::Introspection, metadata.client_auth, endpoint, form).await?;
+        let answer = self.post(Call::Introspection, metadata.introspection_auth, endpoint, form).await?;
         let answer = introspection::response(&answer)?;
         Ok(access_token::introspected(answer, &self.settings, self.clock.now()).map(Arc::new))
     }
@@ -358,11 +379,11 @@ impl Provider {
     async fn post(
         &self,
         call: Call,
-        method: ClientAuth,
+        proof: Proof,
         endpoint: &Url,
         form: Form,
     ) -> Result<HttpResponse, OidcError> {
-        let request = client_auth::post(call, &self.settings, method, endpoint, form, self.clock.now())?;
+        let request = client_auth::post(call, &self.settings, proof, endpoint, form, self.clock.now())?;
         self.transport.exchange(call, request).await
     }
 

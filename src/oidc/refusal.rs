@@ -49,7 +49,16 @@ impl Refusal {
     pub(super) fn mend(&self) -> Option<&'static str> {
         Some(match self.error.as_str() {
             "invalid_client" => {
-                "check client_id, client_secret and client_auth against the provider's entry for this client"
+                "check client_id, client_auth and what it needs (client_secret, private_key or tls_client) against the provider's entry for this client"
+            }
+            "invalid_request_object" => {
+                "check the provider's entry for this client: it needs the key that `vestibule urls` prints and takes its algorithm"
+            }
+            "invalid_request_uri" => {
+                "the provider must be able to fetch requests from us at the address that `vestibule urls` prints, and may know no other list of them"
+            }
+            "request_not_supported" | "request_uri_not_supported" => {
+                "the provider takes no such request: set `request` to \"query\" or \"par\""
             }
             "unauthorized_client" => "let this client use the authorization code grant at the provider",
             "unsupported_response_type" => "let this client use the response type `code` at the provider",

@@ -72,6 +72,9 @@ pub(super) fn remarks(provider: &str, remarks: &[Remark]) {
             Remark::OtherHost { endpoint, host } => {
                 warn!(provider, endpoint, host, "an endpoint is on another host than the issuer");
             }
+            Remark::NotAnnounced { member, chosen } => {
+                warn!(provider, member, chosen, "the provider does not announce what is used");
+            }
             Remark::LeftOut { endpoint, problem } => {
                 let problem = problem.to_string();
                 warn!(provider, endpoint, problem, "an endpoint can't be used and is left out");

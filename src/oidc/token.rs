@@ -6,11 +6,11 @@ use std::time::Duration;
 use openidconnect::HttpResponse;
 use serde_json::{Map, Value};
 
-use super::TokenBinding;
 use super::callback::Redemption;
 use super::client_auth::Form;
 use super::error::{MemberProblem, OidcError};
 use super::message::{self, Call, told};
+use super::{Settings, TokenBinding};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
@@ -33,12 +33,18 @@ pub(super) struct Answer {
 }
 
 /// What a code is redeemed with: RFC 6749 section 4.1.3 and RFC 7636 section 4.5.
-pub(super) fn form(redemption: &Redemption) -> Form {
-    Form::default()
+pub(super) fn form(settings: &Settings, redemption: &Redemption) -> Form {
+    let form = Form::default()
         .with("grant_type", "authorization_code")
         .with("code", redemption.code.expose())
         .with("redirect_uri", &redemption.redirect_uri)
-        .with("code_verifier", redemption.verifier.expose())
+        .with("code_verifier", redemption.verifier.expose());
+    for_resources(settings, form)
+}
+
+/// RFC 8707 section 2.2: what the access token is for, each by a field of its own.
+pub(super) fn for_resources(settings: &Settings, form: Form) -> Form {
+    settings.resource.iter().fold(form, |form, resource| form.with("resource", resource))
 }
 
 /// RFC 6749 sections 5.1 and 5.2, Core 3.1.3.3 to 3.1.3.5.
@@ -130,11 +136,13 @@ mod tests {
 
     #[test]
     fn a_code_is_redeemed_with_its_verifier_and_redirect_uri() {
-        let form = form(&fixture::redemption("the code"));
+        let mut settings = fixture::settings("https://id.example");
+        settings.resource = vec!["https://a.example".into(), "https://b.example".into()];
+        let form = form(&settings, &fixture::redemption("the code"));
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(form.as_str().as_bytes()).into_owned().collect();
         let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["grant_type", "code", "redirect_uri", "code_verifier"]);
+        assert_eq!(names, ["grant_type", "code", "redirect_uri", "code_verifier", "resource", "resource"]);
         assert_eq!((&*pairs[0].1, &*pairs[1].1), ("authorization_code", "the code"));
     }
 

@@ -4,12 +4,13 @@
 //! environment, an answer ends at a number of bytes, a call at a time.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openidconnect::{HttpRequest, HttpResponse};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::CertificateDer;
 
 use super::Settings;
@@ -27,6 +28,7 @@ pub(super) struct Transport {
     /// Made with the first call: loading the system's roots must not hold the start up.
     client: OnceLock<reqwest::Client>,
     ca: Vec<CertificateDer<'static>>,
+    certificate: Option<Arc<CertifiedKey>>,
     timeout: Duration,
 }
 
@@ -35,8 +37,9 @@ impl Transport {
     /// When a CA of the provider's own can't be used.
     pub(super) fn new(settings: &Settings) -> Result<Self, SetupError> {
         let client = OnceLock::new();
-        let transport = Self { client, ca: settings.ca.clone(), timeout: settings.timeout };
-        if !transport.ca.is_empty() {
+        let (ca, certificate) = (settings.ca.clone(), settings.tls_client.clone());
+        let transport = Self { client, ca, certificate, timeout: settings.timeout };
+        if !transport.ca.is_empty() || transport.certificate.is_some() {
             transport.client()?;
         }
         Ok(transport)
@@ -55,7 +58,7 @@ impl Transport {
             .dns_resolver(Loopback)
             .pool_max_idle_per_host(8)
             .pool_idle_timeout(Duration::from_secs(60))
-            .tls_backend_preconfigured(tls(&self.ca)?)
+            .tls_backend_preconfigured(tls(&self.ca, self.certificate.as_ref())?)
             .build()
             .map_err(|error| SetupError::Client(error.to_string()))?;
         Ok(self.client.get_or_init(|| client))
@@ -96,8 +99,17 @@ impl Transport {
 
 /// The system's roots take milliseconds to load and a good part of our memory: all providers without a CA of
 /// their own share one set, and with it TLS session tickets.
-fn tls(ca: &[CertificateDer<'static>]) -> Result<ClientConfig, TrustError> {
+fn tls(
+    ca: &[CertificateDer<'static>],
+    certificate: Option<&Arc<CertifiedKey>>,
+) -> Result<ClientConfig, TrustError> {
     static SYSTEM_ROOTS: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(certificate) = certificate {
+        // SECURITY: never a shared set: its session tickets would carry our certificate to other providers' calls.
+        let mut config = with_alpn(ca.to_vec())?;
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(certificate)));
+        return Ok(config);
+    }
     if !ca.is_empty() {
         return with_alpn(ca.to_vec());
     }

@@ -41,6 +41,12 @@ mod initiating;
 /// Tokens that are bound to a key of ours.
 mod dpop;
 
+/// How the gateway proves to a provider who it is.
+mod client_authentication;
+
+/// How an authorization request travels, and what it asks for.
+mod authorization_requests;
+
 /// What a failed sign-in gets.
 mod failed_sign_in;
 

@@ -89,18 +89,23 @@ impl Judge<'_> {
     /// A certificate with its key, both read and found to belong together.
     pub(super) fn certificate_files(&mut self, at: &KeyPath, tls: &Tls) -> Option<CertificateFiles> {
         let mend = "write tls = { cert = \"gateway.pem\", key = \"gateway.key\" }";
+        self.certified_key(at, tls, mend)?;
+        Some(CertificateFiles { cert: self.path(tls.cert.as_deref()?), key: self.path(tls.key.as_deref()?) })
+    }
+
+    /// What the two files hold, when they belong together. `mend` is how the table is written.
+    pub(super) fn certified_key(&mut self, at: &KeyPath, tls: &Tls, mend: &str) -> Option<CertifiedKey> {
         let cert = self.required(&at.key("cert"), tls.cert.as_deref(), "a PEM file", mend);
         let key = self.required(&at.key("key"), tls.key.as_deref(), "a PEM file", mend);
         let chain = cert.and_then(|cert| self.certificates(&at.key("cert"), cert));
         let private = key.and_then(|key| self.private_key(&at.key("key"), key));
-        if let Err(error) = CertifiedKey::from_der(chain?, private?, &crypto_provider()) {
-            let why = format!("does not fit the certificate: {error}");
-            return self.refuse(
-                &at.key("key"),
-                Finding::invalid(why).mend("name the key that the certificate was made for"),
-            );
+        match CertifiedKey::from_der(chain?, private?, &crypto_provider()) {
+            Ok(both) => Some(both),
+            Err(error) => {
+                let finding = Finding::invalid(format!("does not fit the certificate: {error}"));
+                self.refuse(&at.key("key"), finding.mend("name the key that the certificate was made for"))
+            }
         }
-        Some(CertificateFiles { cert: self.path(cert?), key: self.path(key?) })
     }
 
     /// A logo as a `data:` address.
@@ -134,7 +139,13 @@ impl Judge<'_> {
     fn private_key(&mut self, at: &KeyPath, file: &str) -> Option<PrivateKeyDer<'static>> {
         let bytes = self.file(at, file, LARGEST_FILE)?;
         PrivateKeyDer::from_pem_slice(&bytes).ok().or_else(|| {
-            let finding = Finding::invalid("names a file without a private key").found(shown(file));
+            let is_encrypted = bytes.windows(9).any(|word| word == b"ENCRYPTED");
+            let why = if is_encrypted {
+                "names a key that is encrypted with a password"
+            } else {
+                "names a file without a private key"
+            };
+            let finding = Finding::invalid(why).found(shown(file));
             self.refuse(at, finding.expected("PEM: -----BEGIN PRIVATE KEY-----, without a password"))
         })
     }

@@ -6,6 +6,7 @@
 mod app;
 mod apps;
 mod choice;
+mod client;
 mod files;
 mod headers;
 mod protocol;

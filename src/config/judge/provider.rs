@@ -11,10 +11,7 @@ use crate::config::place::KeyPath;
 use crate::config::problem::{Fault, Finding};
 use crate::config::raw::{OneOrMany, Provider};
 use crate::config::source::shown;
-use crate::foundation::secret::Secret;
-use crate::oidc::{
-    ClientAuth, DecryptionKey, Discovery, Endpoints, ResponseMode, Settings, TokenBinding, Userinfo,
-};
+use crate::oidc::{DecryptionKey, Discovery, Endpoints, ResponseMode, Settings, TokenBinding, Userinfo};
 
 impl Judge<'_> {
     /// `[providers]`.
@@ -36,7 +33,6 @@ impl Judge<'_> {
 
     fn provider(&mut self, at: &KeyPath, name: &str, raw: &Provider) -> Option<Settings> {
         let name = self.name(at, name);
-        self.later_values(at, raw);
         let protocol = self.protocol(at, raw);
         let (issuer, discovery) = self.issuer_and_discovery(at, raw);
         let endpoints = self.endpoints(at, raw, discovery);
@@ -46,8 +42,12 @@ impl Judge<'_> {
             self.report.add(&at.key("client_id"), Finding::invalid("is empty").mend(mend));
         }
         let secret = raw.client_secret.as_ref().map(|secret| self.secret(&at.key("client_secret"), secret));
-        let client_auth = self.client_auth(at, raw);
         let decryption_keys = self.decryption_keys(&at.key("decryption_key"), raw);
+        let private_key = raw.private_key.as_ref().map(|key| self.signing_key(&at.key("private_key"), key));
+        let tls_client =
+            raw.tls_client.as_ref().map(|tls| self.client_certificate(&at.key("tls_client"), tls));
+        let auths = self.client_auths(at, raw);
+        let request = self.request_form(at, raw);
         let ca = self.trusted_certificates(&at.key("ca"), raw.ca.as_deref());
         let label = self.label(&at.key("label"), raw);
         let domains = self.domains(&at.key("domains"), raw);
@@ -67,6 +67,8 @@ impl Judge<'_> {
             .as_deref()
             .map(|text| self.duration(&at.key("max_age"), Some(text), DAY, Duration::ZERO..=365 * DAY));
         let words = self.words(at, raw);
+        let claims = raw.claims.as_deref().map(|claims| self.claims(&at.key("claims"), claims));
+        let resource = self.resources(&at.key("resource"), &raw.resource);
         let params = self.params(&at.key("params"), &raw.params);
         let logout = self.provider_logout(&at.key("logout"), raw);
         words?;
@@ -80,12 +82,17 @@ impl Judge<'_> {
             endpoints: endpoints?,
             client_id: client_id?.to_owned(),
             client_secret: present(secret)?,
-            client_auth: client_auth?,
             decryption_keys: decryption_keys?,
+            private_key: present(private_key)?,
+            tls_client: present(tls_client)?,
+            client_auth: auths?.token,
+            introspection_auth: auths?.introspection,
+            revocation_auth: auths?.revocation,
             ca: ca?,
             scopes: scopes?,
             response_mode: response_mode?,
             binding: if raw.dpop { TokenBinding::Key } else { TokenBinding::Bearer },
+            request: request?,
             userinfo: userinfo?,
             id_token_algs: algorithms?,
             clock_skew: clock_skew?,
@@ -95,36 +102,12 @@ impl Judge<'_> {
             max_age: present(max_age)?,
             ui_locales: raw.ui_locales.clone(),
             audience: raw.audience.clone(),
+            claims: present(claims)?,
+            resource: resource?,
+            login_hint: raw.login_hint.clone(),
             params: params?,
             logout: logout?,
         })
-    }
-
-    /// Values that belong to versions to come.
-    fn later_values(&mut self, at: &KeyPath, raw: &Provider) {
-        type Later = (&'static str, &'static str);
-        let keys: [(&str, Option<&str>, &str, &[Later]); 1] = [(
-            "request",
-            raw.request.as_deref(),
-            "query",
-            &[
-                ("par", "a pushed authorization request"),
-                ("jar", "a signed request object"),
-                ("par+jar", "a pushed and signed request"),
-                ("request_uri", "a request by reference"),
-            ],
-        )];
-        for (key, text, now, later) in keys {
-            let path = at.key(key);
-            match later.iter().find(|(word, _)| Some(*word) == text) {
-                Some((word, what)) => {
-                    let finding =
-                        Finding::later(*what).found(format!("{word:?}")).expected(format!("{now:?}"));
-                    self.report.add(&path, finding.mend("take it out"));
-                }
-                None => drop(self.choice(&path, text, (), &[(now, ())])),
-            }
-        }
     }
 
     /// OpenID Connect Discovery 1.0 section 3: a URL without query and fragment, kept byte for byte.
@@ -155,6 +138,10 @@ impl Judge<'_> {
             if plain || raw.userinfo.as_deref() == Some("always") {
                 needed.push(("userinfo_endpoint", &raw.userinfo_endpoint));
             }
+            if matches!(raw.request.as_deref(), Some("par" | "par+jar")) {
+                let endpoint = &raw.pushed_authorization_request_endpoint;
+                needed.push(("pushed_authorization_request_endpoint", endpoint));
+            }
             for (key, value) in needed {
                 let mend = format!("set {key}, or discovery = true");
                 self.required(&at.key(key), value.as_deref(), "an address, as discovery = false", &mend);
@@ -170,6 +157,8 @@ impl Judge<'_> {
         let end_session = endpoint("end_session_endpoint", &raw.end_session_endpoint);
         let introspection = endpoint("introspection_endpoint", &raw.introspection_endpoint);
         let revocation = endpoint("revocation_endpoint", &raw.revocation_endpoint);
+        let pushed =
+            endpoint("pushed_authorization_request_endpoint", &raw.pushed_authorization_request_endpoint);
         let device = endpoint("device_authorization_endpoint", &raw.device_authorization_endpoint);
         Some(Endpoints {
             authorization: authorization?,
@@ -180,36 +169,8 @@ impl Judge<'_> {
             introspection: introspection?,
             revocation: revocation?,
             device_authorization: device?,
+            pushed_authorization_request: pushed?,
         })
-    }
-
-    fn client_auth(&mut self, at: &KeyPath, raw: &Provider) -> Option<Option<ClientAuth>> {
-        let path = at.key("client_auth");
-        let text = raw.client_auth.as_deref();
-        if let Some(word @ ("client_secret_jwt" | "private_key_jwt" | "tls_client_auth")) = text {
-            let mend = "use client_secret_basic or client_secret_post";
-            return self.refuse(&path, Finding::later(word).found(format!("{word:?}")).mend(mend));
-        }
-        let choices = [
-            ("client_secret_basic", Some(ClientAuth::ClientSecretBasic)),
-            ("client_secret_post", Some(ClientAuth::ClientSecretPost)),
-            ("none", Some(ClientAuth::None)),
-        ];
-        let chosen = self.choice(&path, text, None, &choices)?;
-        match (chosen, &raw.client_secret) {
-            (Some(ClientAuth::None), Some(_)) => {
-                let finding = Finding::invalid("contradicts client_secret").found("\"none\" and a secret");
-                self.refuse(&path, finding.mend("take out client_secret, or client_auth"))
-            }
-            (Some(ClientAuth::ClientSecretBasic | ClientAuth::ClientSecretPost), None) => {
-                let (secret, mend) = (at.key("client_secret"), "set client_secret = { env = \"NAME\" }");
-                self.required(&secret, None::<&Secret>, "a secret, as client_auth asks for one", mend);
-                None
-            }
-            // Without a secret there is nothing else that a client could prove itself with.
-            (None, None) => Some(Some(ClientAuth::None)),
-            (chosen, _) => Some(chosen),
-        }
     }
 }
 
@@ -237,6 +198,6 @@ impl Judge<'_> {
 }
 
 /// Nothing where nothing was written; else the judged value, `None` when it is wrong.
-fn present<T>(judged: Option<Option<T>>) -> Option<Option<T>> {
+pub(super) fn present<T>(judged: Option<Option<T>>) -> Option<Option<T>> {
     judged.map_or(Some(None), |value| value.map(Some))
 }

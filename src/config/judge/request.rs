@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+use url::Url;
+
 use super::Judge;
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
@@ -103,6 +106,7 @@ impl Judge<'_> {
             |text: &str| !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
         let acr = raw.acr_values.as_deref().is_none_or(is_text);
         let audience = raw.audience.as_deref().is_none_or(is_text);
+        let login_hint = raw.login_hint.as_deref().is_none_or(is_text);
         let checks = [
             (
                 "prompt",
@@ -113,6 +117,7 @@ impl Judge<'_> {
             ("ui_locales", locales, &raw.ui_locales, "language tags with spaces between, such as \"ru en\""),
             ("acr_values", acr, &raw.acr_values, "text that is not empty"),
             ("audience", audience, &raw.audience, "text that is not empty"),
+            ("login_hint", login_hint, &raw.login_hint, "text that is not empty"),
         ];
         let mut right = true;
         for (key, is_right, text, expected) in checks {
@@ -124,6 +129,37 @@ impl Judge<'_> {
             right &= is_right;
         }
         right.then_some(())
+    }
+
+    /// `claims`: a JSON object (OpenID Connect Core 1.0 section 5.5), given back in as few characters as it has.
+    pub(super) fn claims(&mut self, at: &KeyPath, text: &str) -> Option<String> {
+        let example = r#"a JSON object such as '{"userinfo": {"email": {"essential": true}}}'"#;
+        match serde_json::from_str::<Value>(text) {
+            Ok(claims) if claims.is_object() => Some(claims.to_string()),
+            Ok(_) => {
+                let finding = Finding::invalid("is not a claims request").found("another JSON value");
+                self.refuse(at, finding.expected(example))
+            }
+            Err(error) => {
+                let finding = Finding::invalid(format!("is not JSON: {error}"));
+                let mend = "put it between apostrophes, so that its quotes need no backslash";
+                self.refuse(at, finding.found(format!("{:?}", shown(text))).expected(example).mend(mend))
+            }
+        }
+    }
+
+    /// RFC 8707 section 2: absolute URIs without a fragment, sent as they are written.
+    pub(super) fn resources(&mut self, at: &KeyPath, raw: &[String]) -> Option<Vec<String>> {
+        let mut right = true;
+        for (number, text) in raw.iter().enumerate() {
+            if !Url::parse(text).is_ok_and(|uri| uri.fragment().is_none() && text.trim() == text) {
+                let finding = Finding::invalid("is not a resource").found(format!("{:?}", shown(text)));
+                let expected = "an absolute URI without a #, such as \"https://api.example.org\"";
+                self.report.add(&at.index(number), finding.expected(expected));
+                right = false;
+            }
+        }
+        right.then(|| raw.to_vec())
     }
 
     pub(super) fn params(

@@ -24,12 +24,14 @@ fn load_beside_files(text: &str) -> Result<Settings, Problems> {
     std::fs::create_dir(base.join("certs")).unwrap();
     std::fs::create_dir(base.join("secrets")).unwrap();
     let made = rcgen::generate_simple_self_signed(["lms.example.org".to_owned()]).unwrap();
-    for name in ["gateway", "provider-ca", "internal-ca"] {
+    for name in ["gateway", "provider-ca", "internal-ca", "client"] {
         std::fs::write(base.join(format!("certs/{name}.pem")), made.cert.pem()).unwrap();
     }
-    std::fs::write(base.join("certs/gateway.key"), made.signing_key.serialize_pem()).unwrap();
     let ours = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     std::fs::write(base.join("certs/decryption.key"), ours.serialize_pem()).unwrap();
+    for name in ["gateway", "client"] {
+        std::fs::write(base.join(format!("certs/{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    }
     std::fs::write(base.join("secrets/legacy"), "secret\n").unwrap();
     std::fs::write(base.join("logo.svg"), "<svg/>").unwrap();
     let key = RootKey::generate().to_base64();

@@ -1,8 +1,10 @@
 //! Our own endpoints, below the operator's prefix on every app: one file each.
 
 pub mod callback;
+pub mod client_jwks;
 pub mod initiate;
 pub mod jwks;
+pub mod request_object;
 pub mod session;
 pub mod sign_in;
 pub mod sign_out;
@@ -41,6 +43,8 @@ pub async fn answer(
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,
         Endpoint::Jwks => jwks::answer(worker, &facts),
         Endpoint::Silent => silent::answer(worker, app, &facts, trail).await,
+        Endpoint::ClientJwks => client_jwks::answer(app, &facts),
+        Endpoint::RequestObject => request_object::answer(app, &facts),
         Endpoint::Verify => forward_auth::answer(worker, app, &request, visitor, trail).await,
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::oidc::ClientAuth;
 use crate::oidc::fixture;
 
 fn settle(issuer: &str, document: Value) -> Result<Metadata, OidcError> {
@@ -21,7 +22,7 @@ fn least() -> Value {
 #[test]
 fn the_least_that_a_document_can_say_is_enough() {
     let metadata = settle("https://id.example", least()).unwrap();
-    assert_eq!(metadata.client_auth, ClientAuth::ClientSecretBasic);
+    assert_eq!(metadata.client_auth.method(), ClientAuth::ClientSecretBasic);
     assert_eq!(metadata.id_token_algs, [Algorithm::Rs256]);
     assert_eq!((metadata.userinfo, metadata.end_session, metadata.response_iss), (None, None, false));
     assert!(metadata.remarks.is_empty());
@@ -43,29 +44,8 @@ fn nulls_strings_for_booleans_and_odd_lists_do_no_harm() {
     }
     let metadata = settle("https://id.example", document).unwrap();
     assert_eq!((metadata.userinfo, metadata.end_session, metadata.response_iss), (None, None, true));
-    assert_eq!(metadata.client_auth, ClientAuth::ClientSecretPost);
+    assert_eq!(metadata.client_auth.method(), ClientAuth::ClientSecretPost);
     assert_eq!(metadata.id_token_algs, [Algorithm::Es256, Algorithm::Ps384]);
-}
-
-#[test]
-fn the_client_authenticates_by_the_best_that_is_announced_unless_it_is_told_how() {
-    let chosen = |announced: Option<&[&str]>, told: Option<ClientAuth>, secret: bool| {
-        let mut settings = fixture::settings("https://id.example");
-        settings.client_auth = told;
-        settings.client_secret = settings.client_secret.filter(|_| secret);
-        client_auth(&settings, announced)
-    };
-    use ClientAuth::{ClientSecretBasic as Basic, ClientSecretPost as Post, None as Public};
-    for (announced, told, secret, expected) in [
-        (None, None, true, Basic),
-        (Some(&["client_secret_post", "client_secret_basic"][..]), None, true, Basic),
-        (Some(&["client_secret_post"][..]), None, true, Post),
-        (Some(&["private_key_jwt"][..]), None, true, Basic),
-        (Some(&["client_secret_basic"][..]), Some(Post), true, Post),
-        (Some(&["client_secret_basic"][..]), None, false, Public),
-    ] {
-        assert_eq!(chosen(announced, told, secret), expected, "{announced:?} {told:?} {secret}");
-    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::oidc::jwks::Keys;
 use crate::oidc::message::Call;
 use crate::oidc::metadata::Metadata;
 use crate::oidc::refresh::{self, Held, RefreshError, Refreshed};
-use crate::oidc::token::Answer;
+use crate::oidc::token::{self, Answer};
 use crate::oidc::{revocation, userinfo};
 
 impl Provider {
@@ -37,7 +37,8 @@ impl Provider {
         // RFC 9449 section 5: with the key that the tokens were bound to at first.
         let key = held.tokens.proof_key.as_ref().map(ProofKey::open).transpose();
         let key = key.map_err(RefreshError::Later)?;
-        let response = self.ask_for_tokens(&metadata, refresh::form(refresh_token), key.as_ref()).await;
+        let form = token::for_resources(&self.settings, refresh::form(refresh_token));
+        let response = self.ask_for_tokens(&metadata, form, key.as_ref()).await;
         let (response, binding) = (response.map_err(RefreshError::Later)?, ProofKey::binding(key.as_ref()));
         let mut answer = refresh::response(&response, binding, self.clock.now())?;
         let id_token = match self.verify_refreshed(held, &mut answer, &metadata).await {
@@ -84,7 +85,7 @@ impl Provider {
         let (Some(endpoint), Some(form)) = (&metadata.revocation, revocation::form(tokens)) else {
             return Ok(());
         };
-        let answer = self.post(Call::Revocation, metadata.client_auth, endpoint, form).await?;
+        let answer = self.post(Call::Revocation, metadata.revocation_auth, endpoint, form).await?;
         revocation::response(&answer)
     }
 

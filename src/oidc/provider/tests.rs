@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::foundation::secret::Secret;
 use crate::oidc::fixture::{self, FakeProvider, Signer, redemption};
-use crate::oidc::{Algorithm, AuthorizationResponse, Fault, Held, RefreshError, Refreshed};
+use crate::oidc::{
+    Algorithm, AuthorizationResponse, Fault, Held, LoginRequest, RefreshError, Refreshed, RequestForm,
+};
 
 mod plain_oauth2;
 
@@ -342,6 +344,21 @@ fn settings_that_can_not_work_are_refused_at_once() {
             settings.client_auth = Some(ClientAuth::ClientSecretPost);
         }),
         SetupError::SecretMissing
+    ));
+    assert!(matches!(
+        refused(&|settings| settings.revocation_auth = Some(ClientAuth::PrivateKeyJwt)),
+        SetupError::KeyMissing("client_auth")
+    ));
+    assert!(matches!(
+        refused(&|settings| settings.introspection_auth = Some(ClientAuth::TlsClientAuth)),
+        SetupError::CertificateMissing
+    ));
+    assert!(matches!(
+        refused(&|settings| {
+            settings.client_secret = None;
+            settings.request = RequestForm::Signed;
+        }),
+        SetupError::KeyMissing("request")
     ));
 }
 

@@ -100,8 +100,10 @@ impl Document {
         }
         let (issued, _) = certificate(&["lms.example.org"]);
         let write = |path: &str, text: &str| std::fs::write(directory.path().join(path), text).unwrap();
-        write("certs/lms.pem", &issued.cert.pem());
-        write("certs/lms.key", &issued.signing_key.serialize_pem());
+        for name in ["lms", "client"] {
+            write(&format!("certs/{name}.pem"), &issued.cert.pem());
+            write(&format!("certs/{name}.key"), &issued.signing_key.serialize_pem());
+        }
         for name in ["secrets/session-new.key", "secrets/session-old.key"] {
             write(name, &typed(directory.path(), &["keygen"]));
         }

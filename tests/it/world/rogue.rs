@@ -27,6 +27,8 @@ pub enum Endpoint {
     Keys,
     /// `/authorize`
     Authorize,
+    /// `/par`
+    Pushed,
     /// `/token`
     Token,
     /// `/userinfo`
@@ -101,6 +103,7 @@ struct State {
     proofs: Mutex<Seen>,
     /// The refresh tokens: the good ones with their grants, and the spent ones.
     refresh_tokens: Mutex<HashMap<String, Option<Grant>>>,
+    pushed: Mutex<HashMap<String, Vec<(String, String)>>>,
 }
 
 impl Rogue {
@@ -132,6 +135,7 @@ impl Rogue {
             codes: Mutex::default(),
             proofs: Mutex::default(),
             refresh_tokens: Mutex::default(),
+            pushed: Mutex::default(),
         });
         let answering = Arc::clone(&state);
         server.answer(move |request| answering.answer(request));
@@ -265,6 +269,7 @@ impl State {
             "openid-configuration" => Endpoint::Discovery,
             "jwks" => Endpoint::Keys,
             "authorize" => Endpoint::Authorize,
+            "par" => Endpoint::Pushed,
             "token" => Endpoint::Token,
             "userinfo" => Endpoint::Userinfo,
             "logout" => Endpoint::EndSession,
@@ -282,6 +287,12 @@ impl State {
                 Answer::json(&set)
             }
             Endpoint::Authorize => self.authorize(&behaviour, request),
+            Endpoint::Pushed => {
+                let uri = format!("urn:ietf:params:oauth:request_uri:{}", keys::random());
+                self.pushed.lock().unwrap().insert(uri.clone(), request.params());
+                let body = json!({"request_uri": uri, "expires_in": 60}).to_string();
+                Answer::of(201, "application/json", body)
+            }
             Endpoint::Token | Endpoint::Userinfo if behaviour.proofs != Proofs::NotWanted => {
                 self.proven(&behaviour, endpoint, request)
             }
@@ -345,6 +356,7 @@ impl State {
         let mut document = json!({
             "issuer": self.issuer,
             "authorization_endpoint": format!("{base}/authorize"),
+            "pushed_authorization_request_endpoint": format!("{base}/par"),
             "token_endpoint": format!("{base}/token"),
             "userinfo_endpoint": format!("{base}/userinfo"),
             "jwks_uri": format!("{base}/jwks"),
@@ -362,18 +374,22 @@ impl State {
     }
 
     fn authorize(&self, behaviour: &Behaviour, request: &Received) -> Answer {
+        let pushed = request.param("request_uri").and_then(|uri| self.pushed.lock().unwrap().remove(&uri));
+        let params = pushed.unwrap_or_else(|| request.params());
+        let param =
+            |name: &str| params.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let code = keys::random();
-        let redirect_uri = request.param("redirect_uri").expect("a redirect URI");
+        let redirect_uri = param("redirect_uri").expect("a redirect URI");
         let mut response = vec![("code".to_owned(), code.clone()), ("iss".to_owned(), self.issuer.clone())];
-        response.extend(request.param("state").map(|state| ("state".to_owned(), state)));
+        response.extend(param("state").map(|state| ("state".to_owned(), state)));
         let grant = Grant {
-            nonce: request.param("nonce"),
-            challenge: request.param("code_challenge"),
+            nonce: param("nonce"),
+            challenge: param("code_challenge"),
             redirect_uri: redirect_uri.clone(),
             thumbprint: request.param("dpop_jkt"),
         };
         self.codes.lock().unwrap().insert(code, grant);
-        let mode = request.param("response_mode").unwrap_or_default();
+        let mode = param("response_mode").unwrap_or_default();
         if mode.ends_with("jwt") {
             let signed = self.signed_response(behaviour, &response);
             response = vec![("response".to_owned(), signed)];

@@ -1,0 +1,35 @@
+//! `GET E/client-jwks.json`: the public halves of the keys that we sign with, for a provider's `jwks_uri`.
+//!
+//! Not the keys of identity statements, which apps read.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::foundation::body::Body;
+use crate::gateway::answer::own;
+use crate::gateway::apps::Protected;
+use crate::gateway::failure::Failure;
+use crate::gateway::request::Facts;
+
+/// The key set (RFC 7517 section 5) of the app's providers; empty when we sign nothing.
+///
+/// # Errors
+/// 405 for any method but GET and HEAD.
+pub fn answer(app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
+    if !matches!(*facts.method, Method::GET | Method::HEAD) {
+        return Err(Failure::Method { allowed: "GET, HEAD" });
+    }
+    let mut keys: Vec<&Value> = Vec::new();
+    for key in app.providers.iter().filter_map(|provider| provider.signing_key()) {
+        if !keys.contains(&key.public_jwk()) {
+            keys.push(key.public_jwk());
+        }
+    }
+    let mut response = own(StatusCode::OK, Body::full(json!({ "keys": keys }).to_string()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    // A provider may keep them, not so long that a new key would be unknown there for hours.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    Ok(response)
+}
