@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::browser::{Browser, Response};
 use super::wire::PATIENCE;
-use super::{ADMIN_PORT, Engine, Server, World};
+use super::{ADMIN_PORT, Engine, Rogue, Server, World};
 
 /// A running gateway. It is killed when the test lets go of it.
 pub struct Gateway {
@@ -38,6 +38,13 @@ impl World {
         let (world, app) = (Self::new(), Server::start().await);
         let config = engine.table(&world, "school", "") + &world.app("lms", &app) + lines;
         (world.start(&config).await, app)
+    }
+
+    /// A gateway in front of one app and behind one provider that misbehaves on demand.
+    pub async fn with_rogue(lines: &str) -> (Gateway, Rogue, Server) {
+        let (world, rogue, app) = (Self::new(), Rogue::start().await, Server::start().await);
+        let config = rogue.table("rogue", "timeout = \"2s\"") + &world.app("lms", &app) + lines;
+        (world.start(&config).await, rogue, app)
     }
 
     /// Writes this configuration, with this world's listeners, and starts the gateway.

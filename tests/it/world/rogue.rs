@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::World;
 use super::keys::{self, SigningKey};
 use super::proofs::{Proofs, Seen};
 use super::server::{Answer, Received, Server};
@@ -498,13 +497,4 @@ fn posting(action: &str, fields: &[(String, String)]) -> String {
         "<!doctype html><body onload=\"document.forms[0].submit()\">\
          <form method=\"post\" action=\"{action}\">{inputs}</form>"
     )
-}
-
-impl World {
-    /// A gateway in front of one app and behind one provider that misbehaves on demand.
-    pub async fn with_rogue(lines: &str) -> (super::Gateway, Rogue, Server) {
-        let (world, rogue, app) = (Self::new(), Rogue::start().await, Server::start().await);
-        let config = rogue.table("rogue", "timeout = \"2s\"") + &world.app("lms", &app) + lines;
-        (world.start(&config).await, rogue, app)
-    }
 }
