@@ -197,6 +197,8 @@ pub enum Endpoint {
     SignedOut,
     /// The caller's own session as JSON.
     Session,
+    /// Sign-in by QR code.
+    Device,
     /// Renews the session in a hidden frame.
     Silent,
     /// The decision for another proxy.
@@ -216,6 +218,7 @@ const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::SignOut, "sign-out"),
     (Endpoint::SignedOut, "signed-out"),
     (Endpoint::Session, "session"),
+    (Endpoint::Device, "device"),
     (Endpoint::Silent, "silent"),
     (Endpoint::Verify, "verify"),
     (Endpoint::Jwks, "jwks.json"),

@@ -214,7 +214,7 @@ const fn takes(endpoint: Endpoint) -> Option<&'static str> {
         | Endpoint::Session
         | Endpoint::Jwks
         | Endpoint::ClientJwks => Some("GET, HEAD"),
-        Endpoint::Silent => Some("GET"),
+        Endpoint::Device | Endpoint::Silent => Some("GET"),
         Endpoint::Callback | Endpoint::Initiate | Endpoint::SignOut => Some("GET, POST"),
         Endpoint::RequestObject => Some("GET"),
         Endpoint::Verify => None,

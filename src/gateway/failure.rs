@@ -79,6 +79,9 @@ pub enum Failure {
         /// How the person is called.
         person: Option<String>,
     },
+    /// More screens wait for a phone than may.
+    #[error("too many sign-ins by code wait already")]
+    Crowded,
     /// A WebSocket from an origin that is not the app's and not listed.
     #[error("a WebSocket was opened by a foreign origin")]
     ForeignOrigin,
@@ -156,7 +159,7 @@ impl Failure {
             | Self::SessionTooLarge(_) => Decision::Endpoint,
             Self::SignInNeeded | Self::StepUpNeeded { .. } | Self::NothingSent(_) => Decision::SignIn,
             Self::Denied { .. } | Self::TooWeak(_) | Self::ForeignOrigin => Decision::Denied,
-            Self::Store(_) | Self::Upstream(_) | Self::Internal(_) => Decision::Failed,
+            Self::Crowded | Self::Store(_) | Self::Upstream(_) | Self::Internal(_) => Decision::Failed,
         }
     }
 
@@ -219,6 +222,7 @@ impl Failure {
                 };
                 Page::NotAllowed { reason, person: person.as_deref(), sign_out: own, reference }
             }
+            Self::Crowded => failure(FailureKind::Busy),
             Self::ForeignOrigin => failure(FailureKind::ForeignOrigin),
             Self::Login(cause) => Page::SignInFailed { cause: *cause, reference, retry },
             Self::SignIn(error) => Page::SignInFailed { cause: cause(error), reference, retry },
@@ -239,6 +243,7 @@ impl Failure {
 fn cause(error: &OidcError) -> SignInCause {
     match error.fault() {
         Fault::Request if error.code() == "invalid_grant" => SignInCause::CodeRefused,
+        Fault::Request if error.code() == "device_code_expired" => SignInCause::CodeExpired,
         Fault::Request => SignInCause::BadResponse,
         Fault::Denied => SignInCause::Declined,
         Fault::Provider => SignInCause::ProviderUntrusted,

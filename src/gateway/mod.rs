@@ -40,6 +40,7 @@ pub mod step_up;
 pub mod ticket;
 pub mod trail;
 pub mod visitor;
+pub mod waiting;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ use self::request::{Facts, Survey, Wishes};
 use self::routing::{Route, Routes};
 use self::trail::Trail;
 use self::visitor::Visitor;
+use self::waiting::Waiting;
 use crate::foundation::body::Body;
 use crate::foundation::clock::Clock;
 use crate::foundation::peer::TrustedProxies;
@@ -94,6 +96,8 @@ pub struct Gateway {
     pub access_log: Option<LogFormat>,
     /// Whether they name the subject.
     pub subject_in_logs: SubjectInLogs,
+    /// The screens that wait for a phone.
+    pub waiting: Waiting,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time.

@@ -96,6 +96,7 @@ pub fn gateway(
         trusted_proxies: served.trusted_proxies,
         access_log: (telemetry.access == AccessLog::On).then_some(telemetry.format),
         subject_in_logs: telemetry.subject,
+        waiting: gateway::waiting::Waiting::default(),
         metrics,
         clock,
         control: control.clone(),

@@ -24,8 +24,8 @@ pub(super) mod refreshed;
 pub(super) struct Expected<'a> {
     pub(super) settings: &'a Settings,
     pub(super) algs: &'a [Algorithm],
-    /// What the authorization request sent.
-    pub(super) nonce: &'a Secret,
+    /// What the authorization request sent; `None` where there was none, so that the token must have none.
+    pub(super) nonce: Option<&'a Secret>,
     /// What the authorization request sent.
     pub(super) max_age: Option<Duration>,
     /// What this login asked for in place of the setting: it will do as well.
@@ -211,7 +211,12 @@ fn policy<'a>(settings: &'a Settings, algs: &'a [Algorithm]) -> Policy<'a> {
     }
 }
 
-fn check_nonce(claims: &Map<String, Value>, expected: &Secret) -> Result<(), IdTokenError> {
+fn check_nonce(claims: &Map<String, Value>, expected: Option<&Secret>) -> Result<(), IdTokenError> {
+    let Some(expected) = expected else {
+        // RFC 8628 has no nonce.
+        // SECURITY: a token that has one was made for a login in some browser (token injection).
+        return if claims.contains_key("nonce") { Err(IdTokenError::Nonce) } else { Ok(()) };
+    };
     let nonce = claims.get("nonce").ok_or(JwtError::Missing("nonce"))?;
     let nonce = nonce.as_str().ok_or(JwtError::NotA { claim: "nonce", expected: "a string" })?;
     // SECURITY: an ID token of another login, replayed; compared without telling by time where they differ.

@@ -26,6 +26,8 @@ pub enum Call {
     Pushed,
     /// The token endpoint.
     Token,
+    /// The device authorization endpoint.
+    Device,
     /// The userinfo endpoint.
     Userinfo,
     /// The introspection endpoint.
@@ -42,6 +44,7 @@ impl fmt::Display for Call {
             Self::Keys => "key set",
             Self::Pushed => "pushed authorization request endpoint",
             Self::Token => "token endpoint",
+            Self::Device => "device authorization endpoint",
             Self::Userinfo => "userinfo endpoint",
             Self::Introspection => "introspection endpoint",
             Self::Revocation => "revocation endpoint",

@@ -26,6 +26,8 @@ pub(super) struct Metadata {
     /// Where a token's state is asked for.
     pub(super) introspection: Option<Url>,
     pub(super) revocation: Option<Url>,
+    /// Where a screen without a keyboard asks for a code.
+    pub(super) device: Option<Url>,
     /// How we prove who we are at the token endpoint.
     pub(super) client_auth: Proof,
     /// The same at the introspection endpoint.
@@ -97,6 +99,7 @@ impl Metadata {
             end_session: read.optional("end_session_endpoint", by_hand.end_session.as_ref()),
             introspection: read.optional("introspection_endpoint", by_hand.introspection.as_ref()),
             revocation: read.optional("revocation_endpoint", by_hand.revocation.as_ref()),
+            device: read.optional("device_authorization_endpoint", by_hand.device_authorization.as_ref()),
             client_auth: proofs.token,
             introspection_auth: proofs.introspection,
             revocation_auth: proofs.revocation,

@@ -35,9 +35,12 @@ use crate::foundation::origin::{Origin, Scheme};
 use crate::identity::claims::{Claims, Tokens};
 
 mod beginning;
+mod device;
 mod person;
 mod proving;
 mod refreshing;
+
+use person::Asked;
 
 /// How long [`Provider::keep_fresh`] sleeps at most, so that a clock that jumped is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -212,7 +215,7 @@ impl Provider {
         let mut sign_in = match &self.settings.protocol {
             Protocol::OpenIdConnect => {
                 let grant = token::response(&answer, binding, now)?;
-                self.by_id_token(&metadata, &redemption, key, grant).await?
+                self.by_id_token(&metadata, Asked::by(&redemption), key, grant).await?
             }
             Protocol::OAuth2 { .. } => {
                 self.by_userinfo(&metadata, key, token::answer(&answer, binding, now)?).await?

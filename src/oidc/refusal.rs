@@ -21,7 +21,8 @@ pub struct Refusal {
 impl Refusal {
     pub(super) fn fault(&self) -> Fault {
         match (self.call, self.error.as_str()) {
-            (Call::Authorization, "access_denied") => Fault::Denied,
+            // RFC 8628 section 3.5 says no at the token endpoint.
+            (Call::Authorization | Call::Token, "access_denied") => Fault::Denied,
             // OpenID Connect Core 1.0 section 3.1.2.6: the person has to do something, at another try.
             (
                 Call::Authorization,
@@ -31,7 +32,7 @@ impl Refusal {
                 | "account_selection_required"
                 | "unmet_authentication_requirements",
             )
-            | (Call::Token, "invalid_grant") => Fault::Request,
+            | (Call::Token, "invalid_grant" | "expired_token") => Fault::Request,
             // RFC 6749 section 4.1.2.1: these stand for 500 and 503, which a redirect can't say.
             (Call::Authorization, "server_error" | "temporarily_unavailable") => Fault::Unreachable,
             _ => Fault::Provider,
@@ -40,7 +41,8 @@ impl Refusal {
 
     pub(super) fn code(&self) -> &'static str {
         match (self.call, self.error.as_str()) {
-            (Call::Authorization, "access_denied") => "access_denied",
+            (Call::Authorization | Call::Token, "access_denied") => "access_denied",
+            (Call::Token, "expired_token") => "device_code_expired",
             (Call::Token, "invalid_grant") => "invalid_grant",
             _ => "provider_refused",
         }
@@ -59,6 +61,9 @@ impl Refusal {
             }
             "request_not_supported" | "request_uri_not_supported" => {
                 "the provider takes no such request: set `request` to \"query\" or \"par\""
+            }
+            "unauthorized_client" if self.call == Call::Device => {
+                "let this client use the device code grant at the provider"
             }
             "unauthorized_client" => "let this client use the authorization code grant at the provider",
             "unsupported_response_type" => "let this client use the response type `code` at the provider",

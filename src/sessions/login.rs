@@ -113,12 +113,43 @@ impl Logins {
         Ok(values)
     }
 
+    /// Looks at the login that belongs to `state`, and leaves it as it is.
+    ///
+    /// # Errors
+    /// As [`Logins::take`].
+    pub fn look<T: DeserializeOwned>(
+        &self,
+        names: &CookieNames,
+        headers: &HeaderMap,
+        state: &str,
+    ) -> Result<T, LoginError> {
+        let login = self.find(names, headers, state)?;
+        if self.spent().known.contains(&fingerprint(state.as_bytes())) {
+            return Err(LoginError::Spent);
+        }
+        Ok(login)
+    }
+
     /// Takes the login that belongs to `state`: it is spent by this. Delete its cookie with
     /// [`Logins::delete`] whatever comes of it.
     ///
     /// # Errors
     /// When this browser has no such login, or none that is good.
     pub fn take<T: DeserializeOwned>(
+        &self,
+        names: &CookieNames,
+        headers: &HeaderMap,
+        state: &str,
+    ) -> Result<T, LoginError> {
+        let login = self.find(names, headers, state)?;
+        // SECURITY: a login is used once, also when two callbacks arrive together.
+        if !self.spent().add(fingerprint(state.as_bytes()), self.clock.now()) {
+            return Err(LoginError::Spent);
+        }
+        Ok(login)
+    }
+
+    fn find<T: DeserializeOwned>(
         &self,
         names: &CookieNames,
         headers: &HeaderMap,
@@ -135,10 +166,6 @@ impl Logins {
         let now = self.clock.now();
         if now.since(issued) >= LASTS {
             return Err(LoginError::Expired);
-        }
-        // SECURITY: a login is used once, also when two callbacks arrive together.
-        if !self.spent().add(fingerprint(state.as_bytes()), now) {
-            return Err(LoginError::Spent);
         }
         Ok(login)
     }

@@ -55,6 +55,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mimalloc", &["main.rs"]),
     ("openidconnect", &["oidc/"]),
     ("prometheus_client", &["telemetry/"]),
+    ("qrcode", &["gateway/pages/qr.rs"]),
     ("redb", &["sessions/store/file.rs", "sessions/store/file/"]),
     ("reqwest", &["oidc/transport.rs", "oidc/transport/"]),
     ("rustls_platform_verifier", &["foundation/trust.rs"]),

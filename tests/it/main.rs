@@ -83,6 +83,9 @@ mod step_up;
 /// A session that is renewed in a hidden frame.
 mod silent;
 
+/// Sign-in by QR code on a screen without a keyboard.
+mod device;
+
 /// `vestibule explain` and the gateway say the same.
 mod explaining;
 

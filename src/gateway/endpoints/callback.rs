@@ -234,7 +234,7 @@ fn is_from_elsewhere(app: &Protected, facts: &Facts<'_>) -> bool {
 }
 
 /// Makes the session, with a new identifier; the one that the browser had before ends with it.
-async fn begin_session(
+pub(super) async fn begin_session(
     worker: &Worker,
     app: &Protected,
     provider: &Provider,

@@ -2,6 +2,7 @@
 
 pub mod callback;
 pub mod client_jwks;
+pub mod device;
 pub mod initiate;
 pub mod jwks;
 pub mod request_object;
@@ -42,6 +43,7 @@ pub async fn answer(
         Endpoint::SignedOut => sign_out::signed_out(worker, app, &facts),
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,
         Endpoint::Jwks => jwks::answer(worker, &facts),
+        Endpoint::Device => device::answer(worker, app, &facts, trail).await,
         Endpoint::Silent => silent::answer(worker, app, &facts, trail).await,
         Endpoint::ClientJwks => client_jwks::answer(app, &facts),
         Endpoint::RequestObject => request_object::answer(app, &facts),

@@ -11,6 +11,7 @@ mod language;
 mod page;
 mod policy;
 mod problem;
+mod qr;
 mod summary;
 mod texts;
 
@@ -88,6 +89,14 @@ impl Pages {
             what: text(summary.what),
             advice: text(summary.advice),
             missing: page.missing().iter().map(|missing| missing.source.as_str()).collect(),
+            phone: match *page {
+                Page::EnterOnPhone { code, address, scanned } => Some(Phone {
+                    code: (text(texts::CODE_TO_ENTER), code),
+                    address: (text(texts::ADDRESS_TO_OPEN), address),
+                    picture: qr::svg(scanned).map(|picture| (text(texts::QR_CODE), picture)),
+                }),
+                _ => None,
+            },
             person: page.person().map(|person| (text(texts::SIGNED_IN_AS), person)),
             actions: page
                 .actions()
@@ -125,6 +134,7 @@ struct View<'a> {
     what: &'static str,
     advice: &'static str,
     missing: Vec<&'a str>,
+    phone: Option<Phone<'a>>,
     person: Option<(&'static str, &'a str)>,
     actions: Vec<Shown<'a>>,
     choice: Option<Choice<'a>>,
@@ -151,6 +161,14 @@ impl<'a> Choice<'a> {
             submit: texts::CONTINUE.in_language(language),
         })
     }
+}
+
+/// What a phone is to scan, or a person to type on it; each with its label.
+struct Phone<'a> {
+    code: (&'static str, &'a str),
+    address: (&'static str, &'a str),
+    /// An SVG of our own making.
+    picture: Option<(&'static str, String)>,
 }
 
 /// A button on a page.

@@ -87,6 +87,15 @@ pub enum Page<'a> {
         /// What stands in the log.
         reference: &'a str,
     },
+    /// A code for a phone, on a screen without a keyboard.
+    EnterOnPhone {
+        /// The code.
+        code: &'a str,
+        /// Where it is entered.
+        address: &'a str,
+        /// What the phone scans.
+        scanned: &'a str,
+    },
     /// A form that could not be kept until the person had signed in.
     NothingSent {
         /// Why that was needed.
@@ -142,6 +151,8 @@ pub enum SignInCause {
     BadResponse,
     /// The provider does not know the code. 400
     CodeRefused,
+    /// Nobody approved the code on the screen in time. 400
+    CodeExpired,
     /// `access_denied`: cancelled, or refused at the provider. 403
     Declined,
     /// The provider's answer can't be trusted or read, or it refuses us. 502
@@ -253,6 +264,7 @@ impl<'a> Page<'a> {
             | Self::Failure { reference, .. } => Some(reference),
             Self::Choose { .. }
             | Self::SignedOut { .. }
+            | Self::EnterOnPhone { .. }
             | Self::ConfirmSignOut { .. }
             | Self::PostToProvider { .. } => None,
         }
@@ -290,6 +302,7 @@ impl<'a> Page<'a> {
             Self::NotAllowed { sign_out, .. } => {
                 [Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }), None]
             }
+            Self::EnterOnPhone { .. } => [None, None],
             Self::TooWeak { retry, sign_out, .. } => [
                 retry.map(|to| Action::Link { label: texts::TRY_AGAIN, to }),
                 Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }),
@@ -329,6 +342,7 @@ impl<'a> Page<'a> {
             Self::Choose { by_email: None, .. }
             | Self::SignInFailed { .. }
             | Self::SignedOut { .. }
+            | Self::EnterOnPhone { .. }
             | Self::NothingSent { .. }
             | Self::Failure { .. } => Sends::Nothing,
         }

@@ -82,6 +82,14 @@ impl Page<'_> {
                 },
                 advice: texts::CONFIRM_WHEN_ASKED,
             },
+            Self::EnterOnPhone { .. } => Summary {
+                status: StatusCode::OK,
+                code: "enter-on-phone",
+                mark: Mark::Question,
+                heading: texts::SIGN_IN_BY_PHONE,
+                what: texts::SCAN_OR_ENTER,
+                advice: texts::STAY_HERE,
+            },
             Self::NothingSent { unsent, .. } => Summary {
                 status: StatusCode::FORBIDDEN,
                 code: "nothing-sent",
@@ -115,6 +123,9 @@ impl SignInCause {
             }
             Self::CodeRefused => {
                 (StatusCode::BAD_REQUEST, "code-refused", texts::NOT_CONFIRMED, texts::JUST_TRY_AGAIN)
+            }
+            Self::CodeExpired => {
+                (StatusCode::BAD_REQUEST, "code-expired", texts::CODE_TOO_OLD, texts::GET_ANOTHER_CODE)
             }
             Self::Declined => {
                 (StatusCode::FORBIDDEN, "declined", texts::DECLINED, texts::IF_DECLINED_BY_MISTAKE)

@@ -53,6 +53,7 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         C::NoCookies,
         C::BadResponse,
         C::CodeRefused,
+        C::CodeExpired,
         C::Declined,
         C::ProviderUntrusted,
         C::SessionTooLarge,
@@ -99,6 +100,11 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         sign_in: "/_sso/sign-in",
         reference,
     }));
+    pages.push(Page::EnterOnPhone {
+        code: "WDJB-MJHT",
+        address: "https://id.example.org/device",
+        scanned: "https://id.example.org/device?user_code=WDJB-MJHT",
+    });
     pages.extend([Shortfall::Acr, Shortfall::Age].map(|lacks| Page::TooWeak {
         lacks,
         person,
@@ -242,6 +248,7 @@ fn statuses_follow_the_cause() {
         ("no-cookies", 400),
         ("bad-response", 400),
         ("code-refused", 400),
+        ("code-expired", 400),
         ("declined", 403),
         ("provider-untrusted", 502),
         ("session-too-large", 502),
@@ -272,6 +279,7 @@ fn statuses_follow_the_cause() {
         ("choose-provider", 200),
         ("nothing-sent", 403),
         ("nothing-sent", 403),
+        ("enter-on-phone", 200),
         ("sign-in-too-weak", 403),
         ("sign-in-too-weak", 403),
     ];

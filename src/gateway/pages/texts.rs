@@ -122,6 +122,24 @@ texts! {
         "Ask your administrator to add it. Then sign out and sign in again.",
         "Попросите администратора добавить их. Потом выйдите и войдите снова.";
 
+    // On a screen without a keyboard.
+    SIGN_IN_BY_PHONE = "Sign in with your phone", "Войдите с телефона";
+    SCAN_OR_ENTER =
+        "Scan the picture with your phone, or open the address below and enter the code there.",
+        "Наведите телефон на картинку или откройте на нём адрес ниже и введите код.";
+    STAY_HERE =
+        "Do this only if the screen is in front of you: it will be signed in as you. The page goes on by itself.",
+        "Делайте это, только если экран перед вами: вход на нём будет выполнен от вашего имени. Страница обновится сама.";
+    QR_CODE = "QR code with the address", "QR-код с адресом";
+    CODE_TO_ENTER = "Code", "Код";
+    ADDRESS_TO_OPEN = "Address", "Адрес";
+    CODE_TOO_OLD =
+        "The code on the screen is no longer good.",
+        "Код на экране больше не действует.";
+    GET_ANOTHER_CODE =
+        "Try again to get another one.",
+        "Попробуйте ещё раз, и появится новый код.";
+
     // Signed in, and not strongly or lately enough.
     NOT_ENOUGH = "Please confirm who you are", "Подтвердите, что это вы";
     WEAK_SIGN_IN =

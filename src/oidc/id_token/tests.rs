@@ -26,7 +26,7 @@ fn check_with(
     let expected = Expected {
         settings: &settings,
         algs: &Algorithm::ALL,
-        nonce: &Secret::new("the nonce"),
+        nonce: Some(&Secret::new("the nonce")),
         max_age: max_age.map(Duration::from_secs),
         acr_values: None,
         access_token: &Secret::new("the access token"),
@@ -100,6 +100,14 @@ fn a_token_with_one_thing_wrong_is_refused() {
     ] {
         assert!(check_with(Algorithm::Rs256, name, value.clone(), max_age).is_ok(), "{name} {value}");
     }
+}
+
+#[test]
+fn a_token_for_a_code_on_a_screen_has_no_nonce() {
+    let claims = |value: Value| value.as_object().unwrap().clone();
+    assert_eq!(check_nonce(&claims(json!({})), None), Ok(()));
+    assert_eq!(check_nonce(&claims(json!({"nonce": "another login's"})), None), Err(IdTokenError::Nonce));
+    assert_eq!(check_nonce(&claims(json!({"nonce": null})), None), Err(IdTokenError::Nonce));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Who signed in: by the ID token with what userinfo adds, or by userinfo alone where OAuth 2.0 alone is spoken.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use tracing::debug;
 
@@ -16,11 +18,31 @@ use crate::oidc::metadata::Metadata;
 use crate::oidc::token::{Answer, Grant};
 use crate::oidc::{Protocol, subject, userinfo};
 
+/// What an ID token is held against that differs between logins.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// What the authorization request sent, if there was one.
+    pub(super) nonce: Option<&'a Secret>,
+    pub(super) max_age: Option<Duration>,
+    pub(super) acr_values: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// By the authorization request whose code is redeemed.
+    pub(super) fn by(redemption: &'a Redemption) -> Self {
+        Self {
+            nonce: Some(&redemption.nonce),
+            max_age: redemption.max_age,
+            acr_values: redemption.acr_values.as_deref(),
+        }
+    }
+}
+
 impl Provider {
     pub(super) async fn by_id_token(
         &self,
         metadata: &Metadata,
-        redemption: &Redemption,
+        asked: Asked<'_>,
         key: Option<&ProofKey>,
         grant: Grant,
     ) -> Result<SignIn, OidcError> {
@@ -29,9 +51,9 @@ impl Provider {
         let expected = Expected {
             settings: &self.settings,
             algs: &metadata.id_token_algs,
-            nonce: &redemption.nonce,
-            max_age: redemption.max_age,
-            acr_values: redemption.acr_values.as_deref(),
+            nonce: asked.nonce,
+            max_age: asked.max_age,
+            acr_values: asked.acr_values,
             access_token: &access_token,
         };
         let check = |keys: &Keys| Ok(id_token::check(&signed, keys, &expected, self.clock.now())?);
