@@ -254,11 +254,12 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-/// Codes of pages that no line of the log has: the last four are no failures, the others name what the log
+/// Codes of pages that no line of the log has: the last five are no failures, the others name what the log
 /// tells more exactly, or wait for what will show them.
-const PAGES_ONLY: [&str; 10] = [
+const PAGES_ONLY: [&str; 12] = [
     "declined",
     "code-refused",
+    "code-expired",
     "provider-untrusted",
     "provider-unreachable",
     "headers-too-large",
@@ -267,6 +268,7 @@ const PAGES_ONLY: [&str; 10] = [
     "confirm-sign-out",
     "post-to-provider",
     "choose-provider",
+    "enter-on-phone",
 ];
 
 #[test]
@@ -287,7 +289,7 @@ fn every_error_code_is_explained_and_every_explained_one_exists() {
     let mut codes = only(literals(&oidc), b'_');
     codes.retain(|word| {
         (begins.iter().any(|begin| word.starts_with(begin)) && word != "userinfo_endpoint")
-            || ["access_denied", "client_key", "invalid_grant"].contains(&word.as_str())
+            || ["access_denied", "client_key", "device_code_expired", "invalid_grant"].contains(&word.as_str())
     });
     codes.extend(only(literals(&pages), b'-'));
     codes.retain(|code| !PAGES_ONLY.contains(&code.as_str()));

@@ -86,6 +86,9 @@ mod silent;
 /// Sign-in by QR code on a screen without a keyboard.
 mod device;
 
+/// Talk, at the addresses that are registered for it.
+mod talk;
+
 /// `vestibule explain` and the gateway say the same.
 mod explaining;
 
