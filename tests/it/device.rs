@@ -20,7 +20,7 @@ fn refresh(page: &Response) -> (u64, String) {
 
 /// The screen as it stands there, until it shows something else than the code.
 async fn wait(screen: &Browser, mut page: Response) -> Response {
-    for _ in 0..20 {
+    for _ in 0..4 {
         if page.header("refresh").is_none() {
             return screen.follow(page).await;
         }

@@ -157,7 +157,9 @@ async fn look(
         }
         // RFC 8628 section 3.5: who can't be reached is asked less often.
         Err(error) if error.fault() == Fault::Unreachable && now < screen.over => {
-            gateway.waiting.slow_down(code, now);
+            let (name, code, provider) = (&app.settings.name, error.code(), provider.name());
+            tracing::warn!(app = %name, provider, code, %error, "a provider could not be asked for a screen");
+            gateway.waiting.slow_down(screen.pending.secret(), now);
             trail.cookies.append(&mut unused);
             return show(worker, app, facts, id, &screen, now);
         }
