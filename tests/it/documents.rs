@@ -256,14 +256,13 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 
 /// Codes of pages that no line of the log has: the last five are no failures, the others name what the log
 /// tells more exactly, or wait for what will show them.
-const PAGES_ONLY: [&str; 12] = [
+const PAGES_ONLY: [&str; 11] = [
     "declined",
     "code-refused",
     "code-expired",
     "provider-untrusted",
     "provider-unreachable",
     "headers-too-large",
-    "busy",
     "signed-out",
     "confirm-sign-out",
     "post-to-provider",
