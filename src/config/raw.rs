@@ -236,6 +236,7 @@ pub(super) struct Rule {
     pub(super) paths: Option<Vec<String>>,
     pub(super) methods: Option<Vec<String>>,
     pub(super) access: Option<String>,
+    pub(super) scopes: Vec<String>,
     pub(super) allow: Option<String>,
     pub(super) acr: Option<String>,
     pub(super) max_age: Option<String>,

@@ -228,6 +228,7 @@ pub(super) const KEYS: &[Key] = &[
     now("apps.*.rules.paths", Texts),
     now("apps.*.rules.methods", Texts),
     now("apps.*.rules.access", Text),
+    now("apps.*.rules.scopes", Texts),
     now("apps.*.rules.allow", Text),
     now("apps.*.rules.acr", Text),
     now("apps.*.rules.max_age", Duration),

@@ -16,7 +16,7 @@ use http::header::HeaderValue;
 use super::Worker;
 use super::apps::Protected;
 use super::failure::Failure;
-use super::profile::Profile;
+use super::profile::{Holder, Profile};
 use super::renewal;
 use super::request::Survey;
 use super::visitor::Visitor;
@@ -210,7 +210,8 @@ fn meet(
     let version = live.mark().version();
     let data = live.data();
     let subject = data.subject.as_str().into();
-    let profile = Profile::new(&app.settings, subject, &data.claims, &data.tokens, data.auth_time);
+    let profile =
+        Profile::new(&app.settings, Holder::Session, subject, &data.claims, &data.tokens, data.auth_time);
     for omitted in &profile.omitted {
         let (header, reason) = (&omitted.header, &omitted.reason);
         tracing::warn!(app = %app.settings.name, %header, %reason, "an identity header, or a part of it, is left out");

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::profile::Profile;
+use super::profile::{Holder, Profile};
 use crate::foundation::clock::Timestamp;
 use crate::identity::access::{Access, AccessRules, Fit, Shortfall, Verdict};
 use crate::identity::mapping::Missing;
@@ -37,6 +37,8 @@ pub enum Decision {
     Admit(Admission),
     /// Somebody must sign in first.
     SignIn,
+    /// An access token must be shown first.
+    Token,
     /// The person must sign in again, more strongly or just to be sure.
     StepUp(Shortfall),
     /// The person may not enter.
@@ -63,11 +65,14 @@ pub fn decide(
     now: impl FnOnce() -> Timestamp,
 ) -> Decision {
     let admit = |profile: Option<&Rc<Profile>>| Decision::Admit(Admission { fit, profile: profile.cloned() });
-    if rules.access(fit) == Access::Public {
-        return admit(person);
-    }
-    let Some(profile) = person else {
-        return Decision::SignIn;
+    // SECURITY: a browser sends its cookies also where another site asks it to; where a token is asked for, they
+    // prove nothing. And a token is no sign-in.
+    let profile = match (rules.access(fit), person) {
+        (Access::Public, _) => return admit(person),
+        (Access::Bearer, Some(profile)) if profile.holder() == Holder::Token => profile,
+        (Access::Bearer, _) => return Decision::Token,
+        (Access::SignedIn, Some(profile)) if profile.holder() == Holder::Session => profile,
+        (Access::SignedIn, _) => return Decision::SignIn,
     };
     match profile.verdict(fit) {
         Verdict::Refused => Decision::Deny(Denial::Rule),

@@ -16,7 +16,7 @@ use super::authorization::{Decision, Denial, decide};
 use super::failure::Failure;
 use super::negotiation::{Intent, Unsigned};
 use super::pages::{SignInCause, Unsent};
-use super::profile::Profile;
+use super::profile::{Holder, Profile};
 use super::request::{Facts, folded_authority};
 use super::routing::{Route, Routes, route};
 use crate::foundation::clock::Timestamp;
@@ -133,7 +133,11 @@ fn walk(
         let token = || Some(Secret::new(SOME_TOKEN));
         let tokens = Tokens { access: token(), id: token(), refresh: None, proof_key: None };
         let auth_time = claims.0.get("auth_time").and_then(Value::as_u64).map(Timestamp::from_secs);
-        Rc::new(Profile::new(&app.settings, (&*subject).into(), claims, &tokens, auth_time))
+        let holder = match app.settings.rules.access(fit) {
+            Access::Bearer => Holder::Token,
+            Access::Public | Access::SignedIn => Holder::Session,
+        };
+        Rc::new(Profile::new(&app.settings, holder, (&*subject).into(), claims, &tokens, auth_time))
     });
     match decide(&app.settings.rules, fit, profile.as_ref(), || now) {
         Decision::Admit(_) => {
@@ -145,6 +149,7 @@ fn walk(
                 (Access::Public, Some(_)) => {
                     "the rule is public; identity headers are sent for who is signed in"
                 }
+                (Access::Bearer, _) => "the access token's holder meets the rule",
                 (Access::SignedIn, _) => "the person is signed in and meets the rule",
             }
             .to_owned();
@@ -155,6 +160,13 @@ fn walk(
                     told.omitted.push(Header { name: wanted.header.to_string(), value });
                 }
             }
+        }
+        Decision::Token => {
+            told.decision = "token";
+            told.status = Some(401);
+            told.reason =
+                "an access token is needed, in Authorization: Bearer; a browser's session does not count"
+                    .to_owned();
         }
         Decision::SignIn => {
             told.decision = "sign_in";

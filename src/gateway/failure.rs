@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::apps::{Endpoint, Protected};
 use super::authorization::Denial;
+use super::bearer::TokenProblem;
 use super::explanation;
 use super::negotiation::{Form, Intent};
 use super::pages::{self, FailureKind, Language, NotAllowed, Page, Pages, SignInCause, Unsent};
@@ -65,6 +66,12 @@ pub enum Failure {
         /// The address.
         sign_in: String,
     },
+    /// A client of an API without an access token that is good for it.
+    #[error("{0}")]
+    Token(TokenProblem),
+    /// Whether an access token is good can't be told now.
+    #[error("whether the access token is good can't be told: {0}")]
+    TokenUnknown(#[source] OidcError),
     /// The provider signed the person in otherwise than the rule asks for that decides where they wanted to go.
     #[error("{0}")]
     TooWeak(TooWeak),
@@ -125,6 +132,7 @@ impl Failure {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::SignInNeeded | Self::StepUpNeeded { .. } => StatusCode::UNAUTHORIZED,
+            Self::Token(problem) => problem.status(),
             other => other.page("", None, "").status(),
         }
     }
@@ -134,7 +142,8 @@ impl Failure {
         match self {
             Self::SignInNeeded => "sign-in-needed",
             Self::StepUpNeeded { .. } => "step-up-needed",
-            Self::SignIn(error) => error.code(),
+            Self::SignIn(error) | Self::TokenUnknown(error) => error.code(),
+            Self::Token(problem) => problem.code(),
             other => other.page("", None, "").code(),
         }
     }
@@ -158,8 +167,12 @@ impl Failure {
             | Self::SignIn(_)
             | Self::SessionTooLarge(_) => Decision::Endpoint,
             Self::SignInNeeded | Self::StepUpNeeded { .. } | Self::NothingSent(_) => Decision::SignIn,
-            Self::Denied { .. } | Self::TooWeak(_) | Self::ForeignOrigin => Decision::Denied,
-            Self::Crowded | Self::Store(_) | Self::Upstream(_) | Self::Internal(_) => Decision::Failed,
+            Self::Token(_) | Self::Denied { .. } | Self::TooWeak(_) | Self::ForeignOrigin => Decision::Denied,
+            Self::TokenUnknown(_)
+            | Self::Crowded
+            | Self::Store(_)
+            | Self::Upstream(_)
+            | Self::Internal(_) => Decision::Failed,
         }
     }
 
@@ -173,7 +186,20 @@ impl Failure {
         if let Self::StepUpNeeded { sign_in } = self {
             return pages::step_up_needed(sign_in, language);
         }
-        let form = Form::of(audience.intent, audience.headers);
+        if let Self::Token(problem) = self {
+            let realm = audience.app.map(|app| app.origin.as_str()).unwrap_or_default();
+            return pages::token_needed(
+                problem.code(),
+                problem.status(),
+                problem.challenge(realm),
+                reference,
+            );
+        }
+        let form = match self {
+            // Who calls an API reads no pages, whatever it accepts.
+            Self::TokenUnknown(_) => Form::Problem,
+            _ => Form::of(audience.intent, audience.headers),
+        };
         let retry = match self {
             Self::TooWeak(_) | Self::Login(_) | Self::SignIn(_) | Self::SessionTooLarge(_) => {
                 audience.retry.or(Some(&sign_in))
@@ -204,9 +230,11 @@ impl Failure {
         match self {
             Self::TargetForm | Self::Path(_) => failure(FailureKind::BadTarget),
             Self::AmbiguousPath(_) => failure(FailureKind::AmbiguousPath),
-            Self::Host | Self::BadRequest(_) | Self::SignInNeeded | Self::StepUpNeeded { .. } => {
-                failure(FailureKind::BadRequest)
-            }
+            Self::Host
+            | Self::BadRequest(_)
+            | Self::SignInNeeded
+            | Self::StepUpNeeded { .. }
+            | Self::Token(_) => failure(FailureKind::BadRequest),
             Self::UnknownHost => failure(FailureKind::UnknownHost),
             Self::NoApp | Self::NoEndpoint => failure(FailureKind::NotFound),
             Self::Method { .. } | Self::Trace => failure(FailureKind::MethodNotAllowed),
@@ -225,7 +253,9 @@ impl Failure {
             Self::Crowded => failure(FailureKind::Busy),
             Self::ForeignOrigin => failure(FailureKind::ForeignOrigin),
             Self::Login(cause) => Page::SignInFailed { cause: *cause, reference, retry },
-            Self::SignIn(error) => Page::SignInFailed { cause: cause(error), reference, retry },
+            Self::SignIn(error) | Self::TokenUnknown(error) => {
+                Page::SignInFailed { cause: cause(error), reference, retry }
+            }
             Self::SessionTooLarge(_) => {
                 Page::SignInFailed { cause: SignInCause::SessionTooLarge, reference, retry }
             }

@@ -14,6 +14,7 @@ use super::answer::own;
 use super::apps::Protected;
 use super::authentication::{self, Person};
 use super::authorization::{Admission, Decision as Permission, decide};
+use super::bearer::{self, TokenProblem};
 use super::failure::Failure;
 use super::forwarding::check_origin;
 use super::login::Wish;
@@ -24,6 +25,7 @@ use super::trail::Trail;
 use super::visitor::{Trust, Visitor};
 use super::{Worker, login, step_up};
 use crate::foundation::body::Body;
+use crate::identity::access::Access;
 use crate::telemetry::metrics::Decision;
 
 /// Judges the request that a trusted proxy describes.
@@ -74,9 +76,16 @@ pub async fn answer(
     }
     let fit = fit(app, method.as_ref(), &facts.path)?;
     trail.record.rule = Some(app.label_of(fit));
-    let person = person(worker, app, headers, trail).await?;
-    trail.record.subject = person.as_ref().and_then(|person| worker.subject(person));
-    let profile = person.as_ref().map(|person| &person.profile);
+    let (person, token);
+    let profile = if app.settings.rules.access(fit) == Access::Bearer {
+        person = None;
+        token = bearer::holder(worker, app, headers, fit).await?;
+        Some(&token)
+    } else {
+        person = self::person(worker, app, headers, trail).await?;
+        person.as_ref().map(|person| &person.profile)
+    };
+    trail.record.subject = profile.and_then(|profile| worker.subject(profile));
     match decide(&app.settings.rules, fit, profile, || worker.gateway.clock.now()) {
         Permission::Admit(admission) => {
             // SECURITY: a proxy may take `Connection` and `Upgrade` out of its question and still open the
@@ -97,6 +106,8 @@ pub async fn answer(
             }
             Err(Failure::SignInNeeded)
         }
+        Permission::Token => Err(Failure::Token(TokenProblem::None)),
+        Permission::Deny(_) if person.is_none() => Err(Failure::Token(TokenProblem::Denied)),
         Permission::StepUp(_) => {
             trail.record.decision = Decision::SignIn;
             if redirects == Redirects::Ours && reads_a_page(&facts) {

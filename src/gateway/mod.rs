@@ -16,6 +16,7 @@ pub mod answer;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
+pub mod bearer;
 pub mod choice;
 pub mod endpoints;
 pub mod explanation;
@@ -55,11 +56,13 @@ pub use self::settings::{App, Branding, IdentityJwt, Settings, StripPrefix};
 use self::apps::Protected;
 use self::authentication::Person;
 use self::authorization::{Decision as Permission, decide};
+use self::bearer::{Bearers, TokenProblem};
 use self::failure::{Audience, Failure};
 use self::login::Wish;
 use self::negotiation::{Intent, Unsigned};
 use self::opened::Opened;
 use self::pages::{Pages, Unsent};
+use self::profile::Profile;
 use self::request::{Facts, Survey, Wishes};
 use self::routing::{Route, Routes};
 use self::trail::Trail;
@@ -69,6 +72,7 @@ use crate::foundation::body::Body;
 use crate::foundation::clock::Clock;
 use crate::foundation::peer::TrustedProxies;
 use crate::foundation::random;
+use crate::identity::access::Access;
 use crate::identity::statement::StatementKeys;
 use crate::oidc::Provider;
 use crate::sessions::Sessions;
@@ -112,6 +116,7 @@ pub struct Worker {
     pub gateway: Arc<Gateway>,
     upstreams: Vec<Rc<Upstream>>,
     opened: Rc<Opened>,
+    bearers: Bearers,
     book: Rc<Book>,
 }
 
@@ -121,7 +126,8 @@ impl Worker {
         let opened = Opened::new(gateway.apps.len(), gateway.clock.clone());
         let apps = gateway.apps.iter().map(|app| (&*app.labels, &app.metrics));
         let book = Book::new(gateway.access_log, apps, gateway.metrics.strangers());
-        Self { gateway, upstreams, opened, book }
+        let bearers = Bearers::new(gateway.apps.len());
+        Self { gateway, upstreams, opened, bearers, book }
     }
 
     /// The path of one request.
@@ -163,11 +169,17 @@ impl Worker {
             Route::App(fit) => fit,
         };
         trail.record.rule = Some(app.label_of(fit));
-        let person =
-            authentication::visitors_person(self, app, visitor, &survey, facts.headers, &mut trail.cookies)
-                .await?;
-        trail.record.subject = person.as_ref().and_then(|person| self.subject(person));
-        let profile = person.as_ref().map(|person| &person.profile);
+        let (person, token);
+        let profile = if app.settings.rules.access(fit) == Access::Bearer {
+            person = None;
+            token = Box::pin(bearer::holder(self, app, facts.headers, fit)).await?;
+            Some(&token)
+        } else {
+            let (headers, cookies) = (facts.headers, &mut trail.cookies);
+            person = authentication::visitors_person(self, app, visitor, &survey, headers, cookies).await?;
+            person.as_ref().map(|person| &person.profile)
+        };
+        trail.record.subject = profile.and_then(|profile| self.subject(profile));
         match decide(&app.settings.rules, fit, profile, || gateway.clock.now()) {
             Permission::Admit(admission) => {
                 let signed_in = admission.profile().is_some();
@@ -185,6 +197,8 @@ impl Worker {
                 trail.record.decision = Decision::SignIn;
                 Box::pin(self.sign_in(app, &facts, trail)).await
             }
+            Permission::Token => Err(Failure::Token(TokenProblem::None)),
+            Permission::Deny(_) if person.is_none() => Err(Failure::Token(TokenProblem::Denied)),
             Permission::StepUp(_) => {
                 trail.record.decision = Decision::SignIn;
                 Box::pin(step_up::answer(self, app, &facts, fit, person.as_ref(), trail)).await
@@ -242,9 +256,9 @@ impl Worker {
     }
 
     /// The subject, if the operator wants it in logs.
-    fn subject(&self, person: &Person) -> Option<Arc<str>> {
+    fn subject(&self, profile: &Profile) -> Option<Arc<str>> {
         match self.gateway.subject_in_logs {
-            SubjectInLogs::Named => Some(Arc::clone(&person.profile.subject)),
+            SubjectInLogs::Named => Some(Arc::clone(&profile.subject)),
             SubjectInLogs::Omitted => None,
         }
     }
@@ -291,6 +305,11 @@ fn tell(
             let rule = record.rule.and_then(|rule| labels?.get(rule)).map(String::as_str);
             let subject = record.subject.as_deref();
             tracing::warn!(target: AUDIT, event = "refused", code, error, reference, %client, method, path, rule, app = name, provider, subject, status, "refused");
+        }
+        Failure::Token(TokenProblem::None) => {}
+        Failure::Token(_) => {
+            let path = record.target.as_ref().map_or("", PathAndQuery::path);
+            tracing::warn!(target: AUDIT, event = "refused", code, error, reference, %client, method, path, app = name, status, "an access token is refused");
         }
         _ if status >= 500 => {
             let cause = if let Failure::Upstream(error) = failure { Some(error.code()) } else { None };

@@ -27,13 +27,24 @@ pub struct Profile {
     /// What was left out of the headers, and why.
     pub omitted: Vec<Omitted>,
     statement: Option<Statement>,
+    holder: Holder,
     verdicts: Vec<Verdict>,
+}
+
+/// Who holds what a profile was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A browser with a session.
+    Session,
+    /// A client with an access token.
+    Token,
 }
 
 impl Profile {
     /// Renders a person for an app, who signed in at `auth_time`, if that is known.
     pub fn new(
         app: &App,
+        holder: Holder,
         subject: Arc<str>,
         claims: &Claims,
         tokens: &Tokens,
@@ -45,10 +56,16 @@ impl Profile {
             subject,
             fields: Fields::written(rendered.headers.iter().map(|(name, value)| (name, value))),
             headers: rendered.headers,
+            holder,
             missing: rendered.missing,
             omitted: rendered.omitted,
             verdicts: app.rules.verdicts(claims, Proof::new(claims, auth_time)),
         }
+    }
+
+    /// Who holds what this was made of.
+    pub const fn holder(&self) -> Holder {
+        self.holder
     }
 
     /// What a request to the app carries of the person: their headers, and the statement as it is now.

@@ -35,6 +35,8 @@ pub struct RuleSpec {
     pub allow: Option<String>,
     /// How strongly and how lately they must have signed in.
     pub strength: Option<Strength>,
+    /// The scopes that an access token must have.
+    pub scopes: Vec<String>,
 }
 
 /// Who may enter by a rule.
@@ -45,6 +47,8 @@ pub enum Access {
     SignedIn,
     /// Anyone.
     Public,
+    /// A client with an access token.
+    Bearer,
 }
 
 /// One compiled rule.
@@ -55,6 +59,7 @@ pub struct Rule {
     access: Access,
     allow: Option<Expression>,
     strength: Option<Strength>,
+    scopes: Vec<String>,
     /// What it is for, for logs.
     subject: String,
 }
@@ -65,6 +70,14 @@ impl Rule {
     /// # Errors
     /// When a pattern or the expression can't be read, or a condition stands beside public access.
     pub fn compile(spec: RuleSpec) -> Result<Self, SpecError> {
+        if spec.access != Access::Bearer && !spec.scopes.is_empty() {
+            let sentence = "only an access token has scopes; they need access = \"bearer\"";
+            return Err(SpecError(sentence.to_owned()));
+        }
+        if spec.access == Access::Bearer && spec.strength.is_some() {
+            let sentence = "access = \"bearer\" knows no sign-in, so acr and max_age would never be asked";
+            return Err(SpecError(sentence.to_owned()));
+        }
         if spec.access == Access::Public && spec.strength.is_some() {
             let sentence = "access = \"public\" asks for no sign-in, so acr and max_age would never be asked";
             return Err(SpecError(sentence.to_owned()));
@@ -94,6 +107,7 @@ impl Rule {
             access: spec.access,
             allow,
             strength: spec.strength,
+            scopes: spec.scopes,
             subject,
         })
     }
@@ -281,6 +295,14 @@ impl AccessRules {
     /// Whether any rule asks for a stronger or later sign-in.
     pub fn ask_for_strength(&self) -> bool {
         self.rules.iter().any(|rule| rule.strength.is_some())
+    }
+
+    /// The scopes that an access token must have for a rule.
+    pub fn scopes(&self, fit: Fit) -> &[String] {
+        match fit {
+            Fit::Rule(number) => self.rules.get(number).map_or(&[], |rule| &rule.scopes),
+            Fit::Default => &[],
+        }
     }
 
     /// The verdict of each rule on a person, by rule number: made once a session and app.

@@ -179,12 +179,14 @@ fn check_audience(answer: &Map<String, Value>, settings: &Settings) -> Result<()
     Err(TokenRefused::Audience { found, expected: expected.to_owned() })
 }
 
-fn made(claims: Map<String, Value>, now: Timestamp) -> Result<AccessToken, TokenRefused> {
+fn made(mut claims: Map<String, Value>, now: Timestamp) -> Result<AccessToken, TokenRefused> {
     if claims.get("cnf").is_some_and(|cnf| !cnf.is_null()) {
         return Err(TokenRefused::Bound);
     }
     let named = |claim: &str| claims.get(claim).and_then(Value::as_str).filter(|name| !name.is_empty());
     let subject = named("sub").or_else(|| named("client_id")).ok_or(TokenRefused::Nobody)?.to_owned();
+    // Apps are told the person by `sub`; here it is the client.
+    claims.entry("sub").or_insert_with(|| subject.clone().into());
     let scopes = match claims.get("scope") {
         Some(Value::String(scopes)) => scopes.split_ascii_whitespace().map(str::to_owned).collect(),
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -288,9 +288,12 @@ fn every_error_code_is_explained_and_every_explained_one_exists() {
     let mut codes = only(literals(&oidc), b'_');
     codes.retain(|word| {
         (begins.iter().any(|begin| word.starts_with(begin)) && word != "userinfo_endpoint")
-            || ["access_denied", "client_key", "device_code_expired", "invalid_grant"].contains(&word.as_str())
+            || ["access_denied", "client_key", "device_code_expired", "invalid_grant"]
+                .contains(&word.as_str())
     });
     codes.extend(only(literals(&pages), b'-'));
+    let tokens = only(literals(&read("src/gateway/bearer.rs")), b'-');
+    codes.extend(tokens.into_iter().filter(|code| code.starts_with("token-")));
     codes.retain(|code| !PAGES_ONLY.contains(&code.as_str()));
     let operating = read("docs/operating.md");
     let told: BTreeSet<String> = [

@@ -77,6 +77,9 @@ mod identity_statement;
 /// Who may enter.
 mod access_rules;
 
+/// Clients of an API, with access tokens.
+mod bearer_tokens;
+
 /// A stronger or newer sign-in for some paths.
 mod step_up;
 

@@ -2,7 +2,7 @@
 //! the recording app records.
 
 /// A client that is not the gateway.
-mod direct;
+pub mod direct;
 
 /// The provider's majors with everything switched on.
 mod majors;

@@ -29,21 +29,50 @@ impl Judge<'_> {
             let finding = Finding::invalid("contradicts access = \"public\"");
             self.report.add(&at.key("allow"), finding.mend("take out access to ask for sign-in, or allow"));
         }
+        let scopes = self.token_scopes(&at.key("scopes"), raw, access);
         let strengths = [("acr", raw.acr.is_some()), ("max_age", raw.max_age.is_some())];
         for (key, _) in strengths.into_iter().filter(|(_, there)| *there && access == Some(Access::Public)) {
             let finding = Finding::invalid("contradicts access = \"public\"");
             self.report
                 .add(&at.key(key), finding.mend(format!("take out access to ask for sign-in, or {key}")));
         }
+        for (key, there) in strengths {
+            if there && access == Some(Access::Bearer) {
+                let finding = Finding::invalid("contradicts access = \"bearer\"");
+                self.report.add(&at.key(key), finding.mend("take it out: a token's holder does not sign in"));
+            }
+        }
         // With a part that is wrong, the others are tried all the same.
         let right = paths.is_some() && methods.is_some() && access.is_some() && strength.is_some();
-        let strength = strength.flatten();
+        let strength = strength.flatten().filter(|_| access != Some(Access::Bearer));
         let conditions = allow.is_some() || strength.is_some();
-        let access = if conditions { Access::SignedIn } else { access.unwrap_or_default() };
+        let access = match access.unwrap_or_default() {
+            Access::Public if conditions => Access::SignedIn,
+            access => access,
+        };
         let (paths, methods) = (paths.unwrap_or_default().to_vec(), methods.unwrap_or_default());
-        let rule = self.compile_rule(at, RuleSpec { paths, methods, access, allow, strength });
+        let rule = self.compile_rule(at, RuleSpec { paths, methods, access, allow, strength, scopes });
         let blamed = ["allow", "acr", "max_age"].iter().any(|key| self.report.is_blamed(&at.key(key)));
         rule.filter(|_| right && !blamed)
+    }
+
+    /// The scopes that an access token must have.
+    fn token_scopes(&mut self, at: &KeyPath, raw: &RawRule, access: Option<Access>) -> Vec<String> {
+        if !raw.scopes.is_empty() && access.is_some_and(|access| access != Access::Bearer) {
+            let finding =
+                Finding::invalid("needs access = \"bearer\"").found("a rule for people who sign in");
+            self.report.add(at, finding.mend("set access = \"bearer\", or take scopes out"));
+            return Vec::new();
+        }
+        for (number, scope) in raw.scopes.iter().enumerate() {
+            // RFC 6749 section 3.3
+            let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+            if scope.is_empty() || !scope.bytes().all(fits) {
+                let finding = Finding::invalid("is not one scope").found(format!("{:?}", shown(scope)));
+                self.report.add(&at.index(number), finding.expected("one word, such as \"read\""));
+            }
+        }
+        raw.scopes.clone()
     }
 
     /// How strongly and how lately a person must have signed in.
@@ -85,11 +114,7 @@ impl Judge<'_> {
     }
 
     fn rule_access(&mut self, at: &KeyPath, text: Option<&str>) -> Option<Access> {
-        if text == Some("bearer") {
-            let finding = Finding::later("access by bearer token").found("\"bearer\"").expected("\"public\"");
-            return self.refuse(at, finding.mend("take the rule out"));
-        }
-        self.choice(at, text, Access::SignedIn, &[("public", Access::Public)])
+        self.choice(at, text, Access::SignedIn, &[("public", Access::Public), ("bearer", Access::Bearer)])
     }
 
     /// A list that is left out means all; one that is written must name something.

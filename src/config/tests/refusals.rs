@@ -246,7 +246,15 @@ const REFUSALS: &[Refusal] = &[
     ("", "[[apps.lms.rules]]\npaths = [\"x\"]", "", "apps.lms.rules[0].paths[0]", "can't be used"),
     ("", "[[apps.lms.rules]]\npaths = []", "", "apps.lms.rules[0].paths", "take it out to mean all"),
     ("", "[[apps.lms.rules]]\nmethods = [\"get\"]", "", "apps.lms.rules[0].methods[0]", "write \"GET\""),
-    ("", "[[apps.lms.rules]]\naccess = \"bearer\"", "", "apps.lms.rules[0].access", "is not supported yet"),
+    ("", "[[apps.lms.rules]]\nscopes = [\"read\"]", "", "apps.lms.rules[0].scopes", "needs access"),
+    (
+        "",
+        "[[apps.lms.rules]]\naccess = \"bearer\"\nscopes = [\"read write\"]",
+        "",
+        "apps.lms.rules[0].scopes[0]",
+        "is not one scope",
+    ),
+    ("", "[[apps.lms.rules]]\naccess = \"bearer\"\nacr = \"mfa\"", "", "apps.lms.rules[0].acr", "bearer"),
     (
         "",
         "[[apps.lms.rules]]\naccess = \"publik\"",

@@ -44,7 +44,7 @@ pub async fn sign_out(
         return Ok(own(StatusCode::FORBIDDEN, Body::empty()));
     }
     let person = authentication::leaving_person(worker, app, &parts.headers, &mut trail.cookies).await?;
-    trail.record.subject = person.as_ref().and_then(|person| worker.subject(person));
+    trail.record.subject = person.as_ref().and_then(|person| worker.subject(&person.profile));
     let asks = Sender::of(&parts.headers, &app.settings.origin).must_be_asked_about();
     // What a stranger wrote into a form counts only with the ticket of a session that is here.
     let reads = parts.method == Method::POST && (!asks || person.is_some());

@@ -116,6 +116,16 @@ pub fn sign_in_needed(sign_in: &str, language: Language) -> Response<Body> {
     problem::sign_in_needed(sign_in, language)
 }
 
+/// An answer to a client of an API without an access token that is good for it.
+pub fn token_needed(
+    code: &str,
+    status: StatusCode,
+    challenge: Option<HeaderValue>,
+    reference: &str,
+) -> Response<Body> {
+    problem::token_needed(code, status, challenge, reference)
+}
+
 /// The same for somebody who has to sign in again, with more or just now.
 pub fn step_up_needed(sign_in: &str, language: Language) -> Response<Body> {
     problem::step_up_needed(sign_in, language)

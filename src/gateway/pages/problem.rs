@@ -1,6 +1,6 @@
 //! What a page says, for scripts: `application/problem+json` (RFC 9457).
 
-use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -54,6 +54,27 @@ pub(super) fn sign_in_needed(sign_in: &str, language: Language) -> Response<Body
 /// A 401 for somebody who is signed in, with the address to sign in at more strongly.
 pub(super) fn step_up_needed(sign_in: &str, language: Language) -> Response<Body> {
     unauthorized("step-up-needed", texts::NOT_ENOUGH, texts::OPEN_TO_STEP_UP, sign_in, language)
+}
+
+/// An answer to a client of an API without an access token that is good for it, in English as RFC 6750 has it.
+pub(super) fn token_needed(
+    code: &str,
+    status: StatusCode,
+    challenge: Option<HeaderValue>,
+    reference: &str,
+) -> Response<Body> {
+    let problem = Problem {
+        r#type: kind(code),
+        title: texts::TOKEN_NEEDED.in_language(Language::English),
+        status: status.as_u16(),
+        detail: texts::SHOW_A_TOKEN.in_language(Language::English),
+        reference: Some(reference),
+        sign_in: None,
+        missing: Vec::new(),
+    };
+    let mut response = respond(&problem, status, Language::English);
+    response.headers_mut().extend(challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
+    response
 }
 
 fn unauthorized(code: &str, title: Text, detail: Text, sign_in: &str, language: Language) -> Response<Body> {

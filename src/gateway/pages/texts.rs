@@ -248,6 +248,10 @@ texts! {
     OPEN_TO_SIGN_IN =
         "There is no session, or it has ended. Open the address in sign_in to sign in.",
         "Сеанса нет, или он закончился. Чтобы войти, откройте адрес из sign_in.";
+    TOKEN_NEEDED = "No access token that is good for this", "Нет подходящего токена доступа";
+    SHOW_A_TOKEN =
+        "Send an access token in Authorization: Bearer. WWW-Authenticate says what is missing.",
+        "Передайте токен доступа в заголовке Authorization: Bearer. Чего не хватает, сказано в WWW-Authenticate.";
     OPEN_TO_STEP_UP =
         "This needs a stronger or newer sign-in. Open the address in sign_in to confirm who you are.",
         "Для этого нужен более надёжный или новый вход. Чтобы подтвердить вход, откройте адрес из sign_in.";
