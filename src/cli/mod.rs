@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod keygen;
 mod run;
@@ -36,6 +37,7 @@ enum Command {
     Keygen(keygen::Keygen),
     Urls(urls::Urls),
     Explain(explain::Explain),
+    Doctor(doctor::Doctor),
 }
 
 /// How a command ended.
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
             Command::Demo(demo) => demo.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Explain(explain) => explain.run(),
             Command::Keygen(keygen) => keygen.run(),
             Command::Urls(urls) => urls.run(),

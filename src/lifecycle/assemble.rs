@@ -19,13 +19,13 @@ use crate::telemetry::metrics::Metrics;
 use crate::{config, gateway, oidc, sessions};
 
 /// The providers by name.
-type Providers = HashMap<String, Arc<Provider>>;
+pub(super) type Providers = HashMap<String, Arc<Provider>>;
 
 /// The providers, before any of them is asked.
 ///
 /// # Errors
 /// When a provider's TLS cannot be set up.
-fn providers(settings: Vec<oidc::Settings>, clock: &Clock) -> Result<Providers, StartError> {
+pub(super) fn providers(settings: Vec<oidc::Settings>, clock: &Clock) -> Result<Providers, StartError> {
     let provider = |settings: oidc::Settings| {
         let name = settings.name.clone();
         match Provider::new(settings, clock.clone()) {
@@ -40,7 +40,7 @@ fn providers(settings: Vec<oidc::Settings>, clock: &Clock) -> Result<Providers, 
 ///
 /// # Errors
 /// When an app names a provider that there is not, which a judged configuration rules out.
-fn apps(
+pub(super) fn apps(
     apps: Vec<gateway::App>,
     endpoints: &str,
     providers: &Providers,

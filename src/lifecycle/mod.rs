@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod examination;
 mod signals;
 pub mod workers;
 

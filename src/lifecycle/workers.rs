@@ -18,7 +18,7 @@ use crate::gateway::visitor::Visitor;
 use crate::gateway::{Gateway, Worker};
 use crate::server::{self, Bound, Connection, Drain};
 use crate::telemetry::access;
-use crate::upstream::{Address, Upstream};
+use crate::upstream::Upstream;
 
 /// The threads that serve, as the one that called sees them.
 pub struct Workers {
@@ -135,9 +135,7 @@ fn tls_of_apps(gateway: &Gateway) -> Result<Vec<Arc<ClientConfig>>, StartError> 
     let mut all = Vec::with_capacity(gateway.apps.len());
     for app in &gateway.apps {
         let settings = &app.settings.upstream;
-        let secured =
-            matches!(&settings.address, Address::Origin(origin) if origin.scheme() == Scheme::Https);
-        let config = match (secured, settings.ca.is_empty()) {
+        let config = match (settings.is_secured(), settings.ca.is_empty()) {
             (false, _) => shared(&mut without, trust::nobody)?,
             (true, true) => shared(&mut usual, || trust::client_config(Vec::new()))?,
             (true, false) => Arc::new(trust::client_config(settings.ca.clone())?),

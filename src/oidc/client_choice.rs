@@ -147,7 +147,7 @@ impl At {
 }
 
 /// RFC 8705 section 2.2: a certificate that is its own authority is shown in the same way.
-fn is_offered(method: ClientAuth, methods: &[&str]) -> bool {
+pub(super) fn is_offered(method: ClientAuth, methods: &[&str]) -> bool {
     methods.contains(&method.name())
         || method == ClientAuth::TlsClientAuth && methods.contains(&"self_signed_tls_client_auth")
 }

@@ -19,6 +19,7 @@ mod discovery;
 mod dpop;
 mod end_session;
 mod error;
+mod examination;
 #[cfg(test)]
 mod fixture;
 mod held_requests;
@@ -54,6 +55,7 @@ pub use decryption_key::{DecryptionKey, DecryptionKeyError};
 pub use device::{Answer as DeviceAnswer, PendingDevice};
 pub use end_session::{EndSession, EndSessionRequest};
 pub use error::{EndpointProblem, Fault, MemberProblem, NetworkFailure, NotJson, OidcError, SetupError};
+pub use examination::AskedRedirect;
 pub use id_token::IdTokenError;
 pub use jarm::JarmError;
 pub use jwe::JweError;

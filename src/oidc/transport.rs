@@ -22,6 +22,10 @@ use crate::foundation::trust::{self, TrustError};
 /// How many bytes of an answer are read.
 pub(super) const ANSWER_LIMIT: usize = 1024 * 1024;
 
+/// The certificate that an answer's sender proved itself with, in DER; an extension of the answer.
+#[derive(Clone, Debug)]
+pub(super) struct PeerCertificate(pub(super) Arc<[u8]>);
+
 /// The way to one provider.
 #[derive(Debug)]
 pub(super) struct Transport {
@@ -53,6 +57,7 @@ impl Transport {
             .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
             // SECURITY: a redirect could carry a code, a secret or a token to another host.
             .redirect(reqwest::redirect::Policy::none())
+            .tls_info(true)
             .referer(false)
             .no_proxy()
             .dns_resolver(Loopback)
@@ -86,6 +91,10 @@ impl Transport {
         let mut response = HttpResponse::default();
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
+        let shown = answer.extensions().get::<reqwest::tls::TlsInfo>().and_then(|tls| tls.peer_certificate());
+        if let Some(certificate) = shown {
+            response.extensions_mut().insert(PeerCertificate(certificate.into()));
+        }
         while let Some(chunk) = answer.chunk().await.map_err(network)? {
             // SECURITY: an answer without end would fill the memory of everybody's gateway.
             if response.body().len() + chunk.len() > ANSWER_LIMIT {

@@ -61,6 +61,15 @@ pub fn load(files: &[CertificateFiles]) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
+/// The server's own certificate of each pair, in DER.
+///
+/// # Errors
+/// As [`load`].
+pub fn own_certificates(files: &[CertificateFiles]) -> Result<Vec<Vec<u8>>, TlsError> {
+    let own = |pair| Ok(certified(pair)?.cert.first().map_or_else(Vec::new, |own| own.to_vec()));
+    files.iter().map(own).collect()
+}
+
 fn certified(pair: &CertificateFiles) -> Result<Arc<CertifiedKey>, TlsError> {
     let chain: Result<Vec<CertificateDer<'static>>, _> =
         CertificateDer::pem_file_iter(&pair.cert).and_then(Iterator::collect);

@@ -23,6 +23,16 @@ pub(super) fn ring(configured: &[RootKey], state_dir: &Path) -> Result<KeyRing, 
     }
 }
 
+/// Whether the key in the state directory is one, where it is there.
+pub(super) fn examine(state_dir: &Path) -> Result<(), SessionsError> {
+    let path = state_dir.join(FILE);
+    match read(&path) {
+        Ok(Some(text)) if RootKey::from_base64(&text).is_none() => Err(SessionsError::BadKey { path }),
+        Ok(_) => Ok(()),
+        Err(source) => Err(SessionsError::Unusable { path, source }),
+    }
+}
+
 /// Makes the state directory with mode 0700, unless it is there.
 pub(super) fn make_state_dir(path: &Path) -> Result<(), SessionsError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);

@@ -6,6 +6,7 @@
 
 mod deadline;
 mod error;
+pub mod examination;
 pub mod fields;
 pub mod forwarded;
 mod gate;
@@ -32,7 +33,7 @@ pub use fields::Fields;
 pub use forwarded::ForwardedHeaders;
 
 use crate::foundation::body::Body;
-use crate::foundation::origin::Origin;
+use crate::foundation::origin::{Origin, Scheme};
 use line::{Line, Unanswered};
 use pool::Pool;
 use stream::Target;
@@ -56,6 +57,13 @@ pub struct Settings {
     pub ca: Vec<CertificateDer<'static>>,
     /// The name that the upstream's certificate must prove, instead of its address's.
     pub server_name: Option<String>,
+}
+
+impl Settings {
+    /// Whether it is spoken to by TLS.
+    pub const fn is_secured(&self) -> bool {
+        matches!(&self.address, Address::Origin(origin) if matches!(origin.scheme(), Scheme::Https))
+    }
 }
 
 /// Where an app runs.

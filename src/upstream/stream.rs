@@ -109,6 +109,14 @@ enum Socket {
 }
 
 impl Stream {
+    /// The certificate that the app proved itself with, in DER.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        match &self.socket {
+            Socket::Tls(stream) => stream.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref),
+            Socket::Tcp(_) | Socket::Unix(_) => None,
+        }
+    }
+
     /// An idle connection has nothing to read; anything but "would block" means that it is of no use.
     fn probe(&self) -> io::Result<()> {
         let mut byte = [std::mem::MaybeUninit::uninit()];

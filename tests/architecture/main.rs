@@ -52,6 +52,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("cel", &["identity/expression.rs", "identity/expression/"]),
     ("clap", &["cli/", "main.rs"]),
     ("figment", &["config/"]),
+    ("httpdate", &["oidc/examination.rs"]),
     ("mimalloc", &["main.rs"]),
     ("openidconnect", &["oidc/"]),
     ("prometheus_client", &["telemetry/"]),
@@ -59,6 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("redb", &["sessions/store/file.rs", "sessions/store/file/"]),
     ("reqwest", &["oidc/transport.rs", "oidc/transport/"]),
     ("rustls_platform_verifier", &["foundation/trust.rs"]),
+    ("x509_parser", &["foundation/certificate.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
 ];
 

@@ -307,6 +307,38 @@ fn every_error_code_is_explained_and_every_explained_one_exists() {
     assert_eq!(codes, told, "in the program, and in docs/operating.md");
 }
 
+/// The files that find; each code stands in one of them as a literal.
+const FINDERS: [&str; 7] = [
+    "foundation/certificate.rs",
+    "oidc/examination.rs",
+    "oidc/examination/abilities.rs",
+    "oidc/provider/examining.rs",
+    "upstream/examination.rs",
+    "sessions/examination.rs",
+    "lifecycle/examination.rs",
+];
+
+#[test]
+fn every_finding_of_the_doctor_is_explained_in_both_languages() {
+    let source = FINDERS.map(|name| read(&format!("src/{name}"))).concat();
+    let mut codes = BTreeSet::new();
+    for made in ["Finding::warning(", "Finding::failed("] {
+        let literal = |rest: &str| {
+            rest.trim_start().strip_prefix('"')?.split_once('"').map(|(code, _)| code.to_owned())
+        };
+        codes.extend(source.split(made).skip(1).filter_map(literal));
+    }
+    let abilities = read("src/oidc/examination/abilities.rs");
+    let tabled = abilities.split('"').skip(1).step_by(2);
+    codes.extend(tabled.filter(|word| word.ends_with("_unsupported")).map(str::to_owned));
+    let upstream = read("src/upstream/error.rs");
+    codes.extend(upstream.split('"').filter(|word| word.starts_with("upstream_")).map(str::to_owned));
+    for path in ["docs/doctor.md", "docs/ru/doctor.md"] {
+        let told: BTreeSet<String> = rows(&read(path), "| --- | --- |").into_iter().collect();
+        assert_eq!(codes, told, "in the program, and in {path}");
+    }
+}
+
 #[test]
 fn what_the_russian_guide_quotes_stands_on_our_pages() {
     let texts = read("src/gateway/pages/texts.rs");

@@ -95,6 +95,9 @@ mod talk;
 /// `vestibule explain` and the gateway say the same.
 mod explaining;
 
+/// `vestibule doctor` finds what would fail.
+mod doctor;
+
 /// How long a sign-in lasts, and what survives.
 mod sessions;
 
