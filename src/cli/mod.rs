@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod keygen;
+mod register;
 mod run;
 mod urls;
 
@@ -38,6 +39,7 @@ enum Command {
     Urls(urls::Urls),
     Explain(explain::Explain),
     Doctor(doctor::Doctor),
+    Register(register::Register),
 }
 
 /// How a command ended.
@@ -65,6 +67,7 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     let exit = match Arguments::try_parse() {
         Ok(arguments) => match arguments.command {
+            Command::Register(register) => register.run(),
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
             Command::Demo(demo) => demo.run(),

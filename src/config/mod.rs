@@ -58,7 +58,20 @@ pub struct Settings {
 /// Everything that is wrong with them.
 pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Settings, Problems> {
     let base = path.parent().unwrap_or(Path::new(""));
-    read(file::read(path)?, base, environment.collect())
+    read(file::read(path)?, base, environment.collect(), None)
+}
+
+/// As [`load`], but that this provider's table lacks what registration will bring: identifier and secret.
+///
+/// # Errors
+/// Everything else that is wrong with them.
+pub fn load_unregistered(
+    path: &Path,
+    environment: impl Iterator<Item = (String, String)>,
+    provider: &str,
+) -> Result<Settings, Problems> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    read(file::read(path)?, base, environment.collect(), Some(provider))
 }
 
 /// Reads a configuration that is no file. Relative paths in it begin at `base`; problems name it
@@ -72,10 +85,15 @@ pub fn load_text(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Settings, Problems> {
     let source = Source { name: "config.toml".to_owned(), text: text.to_owned(), hidden: Vec::new() };
-    read(source, base, environment.collect())
+    read(source, base, environment.collect(), None)
 }
 
-fn read(source: Source, base: &Path, environment: BTreeMap<String, String>) -> Result<Settings, Problems> {
+fn read(
+    source: Source,
+    base: &Path,
+    environment: BTreeMap<String, String>,
+    unregistered: Option<&str>,
+) -> Result<Settings, Problems> {
     let mut report = Report::on(source);
     let Some(mut file) = file::parse(&mut report) else { return report.conclude(None) };
     let variables = environment::layer(&mut report, &environment, &mut file);
@@ -85,6 +103,10 @@ fn read(source: Source, base: &Path, environment: BTreeMap<String, String>) -> R
     let values = walk::walk(&mut report, values);
     let settings = match Figment::from(Layer("what is left", values)).extract() {
         Ok(raw) => {
+            let mut raw: raw::Raw = raw;
+            if let Some(provider) = unregistered.and_then(|name| raw.providers.get_mut(name)) {
+                provider.stand_in_for_registration();
+            }
             let plain_http = PlainHttp::Loopback;
             let mut court = Judge { report: &mut report, base, environment: &environment, plain_http };
             judge::judge(&mut court, &raw)

@@ -162,6 +162,19 @@ pub(super) struct Provider {
     pub(super) logout: ProviderLogout,
 }
 
+impl Provider {
+    /// Puts in what a registration will bring, so that all else can be judged. It is sent to nobody.
+    pub(super) fn stand_in_for_registration(&mut self) {
+        let stand_in = || "unregistered".to_owned();
+        self.client_id = Some(stand_in());
+        let by_secret = match self.client_auth.as_deref() {
+            Some(method) => method.starts_with("client_secret"),
+            None => self.private_key.is_none() && self.tls_client.is_none(),
+        };
+        self.client_secret = by_secret.then(|| RawSecret::Literal(stand_in()));
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ProviderLogout {

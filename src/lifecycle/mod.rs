@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod assemble;
 pub mod examination;
+pub mod registration;
 mod signals;
 pub mod workers;
 

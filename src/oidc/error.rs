@@ -292,6 +292,12 @@ impl OidcError {
             Self::EndpointMissing { endpoint: "pushed_authorization_request_endpoint" } => {
                 "set `request` to what the provider takes, or the endpoint by hand"
             }
+            Self::EndpointMissing { endpoint: "registration_endpoint" } => {
+                "enter the client at the provider by hand; `vestibule urls` prints the addresses"
+            }
+            Self::Status { call: Call::Registration, status: 401 | 403 } => {
+                "give the provider's initial access token by --token-env or --token-file"
+            }
             Self::EndpointMissing { .. } | Self::Endpoint { .. } => "set the endpoint by hand",
             Self::NothingToSignWith => "set `private_key`; the provider has to know its public half",
             Self::Member { call: Call::Token, member: "id_token", .. } => {

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::error::{NotJson, OidcError};
 use super::refusal::Refusal;
+use crate::foundation::secret::Secret;
 
 /// A call to the provider, or through the browser, named in errors and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Call {
     Userinfo,
     /// The introspection endpoint.
     Introspection,
+    /// The registration endpoint.
+    Registration,
     /// The revocation endpoint.
     Revocation,
 }
@@ -47,6 +50,7 @@ impl fmt::Display for Call {
             Self::Device => "device authorization endpoint",
             Self::Userinfo => "userinfo endpoint",
             Self::Introspection => "introspection endpoint",
+            Self::Registration => "registration endpoint",
             Self::Revocation => "revocation endpoint",
         })
     }
@@ -62,6 +66,24 @@ pub(super) fn post(call: Call, url: &Url, form: String) -> Result<HttpRequest, O
     let request = http::Request::post(url.as_str())
         .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     build(call, request, form.into_bytes())
+}
+
+/// A POST of a JSON document to `url`, with a token where one is wanted (RFC 6750 section 2.1).
+pub(super) fn post_json(
+    call: Call,
+    url: &Url,
+    body: &Value,
+    token: Option<&Secret>,
+) -> Result<HttpRequest, OidcError> {
+    let mut request = http::Request::post(url.as_str())
+        .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(token) = token {
+        let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        let mut value = value.map_err(|_| OidcError::Address { call })?;
+        value.set_sensitive(true);
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    build(call, request, body.to_string().into_bytes())
 }
 
 fn build(call: Call, request: http::request::Builder, body: Vec<u8>) -> Result<HttpRequest, OidcError> {

@@ -30,6 +30,8 @@ pub(super) struct Metadata {
     pub(super) device: Option<Url>,
     /// How we prove who we are at the token endpoint.
     pub(super) client_auth: Proof,
+    /// Where clients are registered (RFC 7591).
+    pub(super) registration: Option<Url>,
     /// The same at the introspection endpoint.
     pub(super) introspection_auth: Proof,
     /// The same at the revocation endpoint.
@@ -100,6 +102,7 @@ impl Metadata {
             introspection: read.optional("introspection_endpoint", by_hand.introspection.as_ref()),
             revocation: read.optional("revocation_endpoint", by_hand.revocation.as_ref()),
             device: read.optional("device_authorization_endpoint", by_hand.device_authorization.as_ref()),
+            registration: read.optional("registration_endpoint", None),
             client_auth: proofs.token,
             introspection_auth: proofs.introspection,
             revocation_auth: proofs.revocation,

@@ -40,6 +40,7 @@ mod examining;
 mod person;
 mod proving;
 mod refreshing;
+mod registering;
 
 use person::Asked;
 

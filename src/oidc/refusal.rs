@@ -49,6 +49,9 @@ impl Refusal {
     }
 
     pub(super) fn mend(&self) -> Option<&'static str> {
+        if self.call == Call::Registration {
+            return registration(&self.error);
+        }
         Some(match self.error.as_str() {
             "invalid_client" => {
                 "check client_id, client_auth and what it needs (client_secret, private_key or tls_client) against the provider's entry for this client"
@@ -83,4 +86,18 @@ impl Refusal {
             _ => return None,
         })
     }
+}
+
+/// What a refused registration (RFC 7591 section 3.2.2, RFC 6750 section 3.1) asks of the operator.
+fn registration(error: &str) -> Option<&'static str> {
+    Some(match error {
+        "invalid_redirect_uri" => "most providers want https and a host name in `url` of each app",
+        "invalid_client_metadata" | "invalid_request" => {
+            "the description names what the provider does not take: change the key that it comes from"
+        }
+        "invalid_token" | "insufficient_scope" => {
+            "give a good initial access token of the provider's by --token-env or --token-file"
+        }
+        _ => return None,
+    })
 }

@@ -178,7 +178,9 @@ async fn what_the_provider_lacks_by_its_own_metadata_is_named() {
 #[tokio::test]
 async fn a_request_that_the_provider_would_fetch_is_told_to_be_untried() {
     let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
-    rogue.bend_discovery(|document| document["request_uri_parameter_supported"] = json!(true));
+    rogue.bend_discovery(|document| {
+        document["request_object_signing_alg_values_supported"] = json!(["HS256"])
+    });
     let config = rogue.table("school", "request = \"request_uri\"") + &world.app("lms", &app);
     expect(&world, &config, "warning", "sign_in_untried").await;
     assert!(rogue.asked("/authorize").is_empty());

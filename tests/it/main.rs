@@ -95,6 +95,9 @@ mod talk;
 /// `vestibule explain` and the gateway say the same.
 mod explaining;
 
+/// `vestibule register` makes a client of a provider.
+mod registering;
+
 /// `vestibule doctor` finds what would fail.
 mod doctor;
 

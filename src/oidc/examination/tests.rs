@@ -93,7 +93,7 @@ fn clocks_may_differ_by_what_is_allowed() {
 fn what_the_metadata_lacks_is_named() {
     let cases: [(&str, serde_json::Value, Verdict); 8] = [
         ("response_type_unsupported", json!({"response_types_supported": ["id_token"]}), Verdict::Failed),
-        ("grant_unsupported", json!({"grant_types_supported": ["implicit"]}), Verdict::Failed),
+        ("grant_unsupported", json!({"grant_types_supported": ["refresh_token"]}), Verdict::Failed),
         ("refresh_unsupported", json!({"grant_types_supported": ["authorization_code"]}), Verdict::Warning),
         ("pkce_unsupported", json!({"code_challenge_methods_supported": ["plain"]}), Verdict::Warning),
         ("scope_unsupported", json!({"scopes_supported": ["openid"]}), Verdict::Warning),

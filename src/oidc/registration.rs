@@ -1,0 +1,179 @@
+//! Dynamic registration: OAuth 2.0 Dynamic Client Registration (RFC 7591), OpenID Connect Dynamic Client Registration
+//! 1.0. The request says of us what the settings say; the response is what the settings lack.
+
+use openidconnect::{HttpRequest, HttpResponse};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::carriage::Carriage;
+use super::client_choice::Proof;
+use super::error::{MemberProblem, OidcError};
+use super::message::{self, Call, told};
+use super::metadata::Metadata;
+use super::own_jwt::Signing;
+use super::{Protocol, Settings, TokenBinding};
+use crate::foundation::clock::Timestamp;
+use crate::foundation::secret::Secret;
+
+/// The addresses that a client is registered with.
+#[derive(Clone, Debug, Default)]
+pub struct ClientAddresses {
+    /// The redirect URIs of all apps.
+    pub redirect: Vec<Url>,
+    /// Where sign-outs end.
+    pub post_logout: Vec<Url>,
+    /// Where a portal begins a sign-in; a client has one.
+    pub initiate_login: Option<Url>,
+}
+
+/// What the provider made of us.
+#[derive(Debug)]
+pub struct Registered {
+    /// Our identifier there.
+    pub client_id: String,
+    /// Our secret there, if we got one.
+    pub client_secret: Option<Secret>,
+    /// When the secret stops being good, if it does.
+    pub secret_expires_at: Option<Timestamp>,
+    /// How we are to authenticate, where that is not what we asked for.
+    pub other_client_auth: Option<String>,
+}
+
+/// RFC 7591 section 3.1: the client's metadata, with the initial access token where there is one.
+pub(super) fn request(
+    settings: &Settings,
+    metadata: &Metadata,
+    endpoint: &Url,
+    addresses: &ClientAddresses,
+    name: &str,
+    token: Option<&Secret>,
+) -> Result<HttpRequest, OidcError> {
+    let body = Value::Object(client(settings, metadata, addresses, name));
+    message::post_json(Call::Registration, endpoint, &body, token)
+}
+
+/// RFC 7591 section 2, RFC 9126 section 6, RFC 9449 section 5.2.
+fn client(
+    settings: &Settings,
+    metadata: &Metadata,
+    addresses: &ClientAddresses,
+    name: &str,
+) -> Map<String, Value> {
+    let refresh = settings.scopes.iter().any(|scope| scope == "offline_access");
+    let grants =
+        if refresh { vec!["authorization_code", "refresh_token"] } else { vec!["authorization_code"] };
+    let mut client = Map::new();
+    let mut put = |member: &str, value: Value| drop(client.insert(member.to_owned(), value));
+    put("client_name", json!(name));
+    put("redirect_uris", json!(addresses.redirect));
+    put("response_types", json!(["code"]));
+    put("grant_types", json!(grants));
+    put("token_endpoint_auth_method", json!(metadata.client_auth.method().name()));
+    if !settings.scopes.is_empty() {
+        put("scope", json!(settings.scopes.join(" ")));
+    }
+    if settings.protocol == Protocol::OpenIdConnect {
+        put("application_type", json!("web"));
+        put("post_logout_redirect_uris", json!(addresses.post_logout));
+        // OpenID Connect Dynamic Client Registration 1.0 section 2: it must be https.
+        if let Some(uri) = addresses.initiate_login.as_ref().filter(|uri| uri.scheme() == "https") {
+            put("initiate_login_uri", json!(uri));
+        }
+        if let Some(algorithm) = settings.id_token_algs.as_ref().and_then(|algorithms| algorithms.first()) {
+            put("id_token_signed_response_alg", json!(algorithm.name()));
+        }
+    }
+    if let Some(key) = &settings.private_key {
+        put("jwks", json!({"keys": [key.public_jwk()]}));
+    }
+    if let Proof::Assertion(Signing::Key(algorithm)) = metadata.client_auth {
+        put("token_endpoint_auth_signing_alg", json!(algorithm.name()));
+    }
+    match &metadata.carriage {
+        Carriage::Query => {}
+        Carriage::Pushed { .. } => put("require_pushed_authorization_requests", json!(true)),
+        Carriage::Object(_) | Carriage::Reference(_) => {}
+    }
+    if settings.binding == TokenBinding::Key {
+        put("dpop_bound_access_tokens", json!(true));
+    }
+    client
+}
+
+/// RFC 7591 section 3.2.1.
+///
+/// # Errors
+/// When the provider refuses, fails, or gives no identifier.
+pub(super) fn response(metadata: &Metadata, response: &HttpResponse) -> Result<Registered, OidcError> {
+    let answer = message::json(Call::Registration, response)?;
+    let text = |member: &str| answer.get(member).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let missing =
+        OidcError::Member { call: Call::Registration, member: "client_id", problem: MemberProblem::Missing };
+    let client_id = text("client_id").ok_or(missing)?;
+    let asked = metadata.client_auth.method().name();
+    let method = text("token_endpoint_auth_method").filter(|method| *method != asked);
+    // 0 means that it does not end.
+    let ends = answer.get("client_secret_expires_at").and_then(Value::as_u64).filter(|seconds| *seconds > 0);
+    Ok(Registered {
+        client_id: client_id.to_owned(),
+        client_secret: text("client_secret").map(Secret::new),
+        secret_expires_at: ends.map(Timestamp::from_secs),
+        other_client_auth: method.map(told),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oidc::fixture::{self, answer};
+
+    #[test]
+    fn a_client_is_described_as_the_settings_say() {
+        let mut settings = fixture::settings("https://id.example");
+        settings.scopes = vec!["openid".into(), "offline_access".into()];
+        let url = |text: &str| Url::parse(text).unwrap();
+        let addresses = ClientAddresses {
+            redirect: vec![url("https://lms.example/_sso/callback")],
+            post_logout: vec![url("https://lms.example/_sso/signed-out")],
+            initiate_login: Some(url("https://lms.example/_sso/initiate")),
+        };
+        let metadata = fixture::metadata(&settings);
+        let endpoint = url("https://id.example/reg");
+        let token = Secret::new("initial");
+        let request = request(&settings, &metadata, &endpoint, &addresses, "LMS", Some(&token)).unwrap();
+        assert_eq!(request.headers()["authorization"], "Bearer initial");
+        assert_eq!(request.headers()["content-type"], "application/json");
+        let sent: Value = serde_json::from_slice(request.body()).unwrap();
+        let expected = json!({
+            "client_name": "LMS", "redirect_uris": ["https://lms.example/_sso/callback"],
+            "response_types": ["code"], "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": "client_secret_basic", "scope": "openid offline_access",
+            "application_type": "web",
+            "post_logout_redirect_uris": ["https://lms.example/_sso/signed-out"],
+            "initiate_login_uri": "https://lms.example/_sso/initiate",
+        });
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn what_the_provider_gives_is_read_and_nothing_else_is_taken_for_it() {
+        let settings = fixture::settings("https://id.example");
+        let metadata = fixture::metadata(&settings);
+        let given = response(
+            &metadata,
+            &answer(201, r#"{"client_id":"c","client_secret":"s","client_secret_expires_at":7}"#),
+        )
+        .unwrap();
+        assert_eq!((given.client_id.as_str(), given.client_secret.unwrap().expose()), ("c", "s"));
+        assert_eq!(given.secret_expires_at, Some(Timestamp::from_secs(7)));
+        assert_eq!(given.other_client_auth, None);
+        for (status, body, code) in [
+            (201, "{}", "provider_member"),
+            (200, "<html>", "provider_not_json"),
+            (400, r#"{"error":"invalid_redirect_uri"}"#, "provider_refused"),
+            (401, "", "provider_status"),
+        ] {
+            assert_eq!(response(&metadata, &answer(status, body)).unwrap_err().code(), code);
+        }
+    }
+}
