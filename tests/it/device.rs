@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::world::browser::Response;
 use crate::world::{Answer, Ask, Browser, Endpoint, Engine, Gateway, Rogue, Server, Shape, World};
 
-const GRANTS: [&str; 3] =
+/// The grant types of a client that shows codes.
+pub const GRANTS: [&str; 3] =
     ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"];
 
 /// Where the page comes again by itself, and after how many seconds.
@@ -64,6 +65,13 @@ async fn approve(phone: &Browser, address: &str, code: &str) -> Response {
 #[tokio::test]
 async fn a_screen_is_in_when_the_phone_has_signed_in_at_the_real_provider() {
     let (gateway, _engine, app) = engine_world(Shape::V9, "").await;
+    let done = a_phone_lets_a_screen_in(&gateway, &app).await;
+    assert!(done.text().contains("Готово"), "{done:?}");
+}
+
+/// Opens the page with the code, approves it with a phone, and finds the screen in the app; what the provider shows
+/// the phone at the end.
+pub async fn a_phone_lets_a_screen_in(gateway: &Gateway, app: &Server) -> Response {
     let (screen, phone) = (Browser::new(), Browser::new());
     let page = screen.get(&gateway.url("/_sso/device?return_to=/board%3Fa=1")).await.expect(200);
     let text = page.text();
@@ -72,11 +80,11 @@ async fn a_screen_is_in_when_the_phone_has_signed_in_at_the_real_provider() {
     let address = between(&text, "<bdi>", "<").to_owned();
     screen.get(&gateway.url("/")).await.expect(302);
     let done = approve(&phone, &address, &code).await;
-    assert!(done.text().contains("Готово"), "{done:?}");
     let there = wait(&screen, page).await.expect(200);
     assert_eq!(there.url.as_str(), gateway.url("/board?a=1"));
     assert!(app.last().header("x-auth-sub").is_some());
     phone.get(&gateway.url("/")).await.expect(302);
+    done
 }
 
 /// A rogue that hands out codes.

@@ -137,6 +137,15 @@ mod real_apps;
 /// Sign-in and sign-out with providers of other makes.
 mod other_engines;
 
+/// Trusted.ID: each member of its discovery document.
+mod trusted_id;
+
+/// Indeed AM: its permissions, and attributes of the directory.
+mod indeed_am;
+
+/// The guides for these providers, by their configurations.
+mod provider_guides;
+
 /// An LMS that signs people in as Teachbase does, by the guides' configurations.
 mod teachbase;
 

@@ -75,6 +75,8 @@ function directory(person, number) {
     SamCompatibleName: `SCHOOL\\${person.login}`,
     PrincipalName: `${person.login}@school.example`,
     DistinguishedName: `CN=${person.name},OU=${person.unit},OU=Школа № 7,DC=school,DC=example`,
+    CanonicalName: `school.example/Школа № 7/${person.unit}/${person.name}`,
+    ObjectGUID: `6f1a2b3c-4d5e-4f60-8a9b-00000000${1013 + number}`,
     Sid: `S-1-5-21-3623811015-3361044348-30300820-${1013 + number}`,
   };
 }

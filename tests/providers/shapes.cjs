@@ -66,20 +66,28 @@ const trusted = {
       registration: { enabled: true },
       revocation: { enabled: true },
       rpInitiatedLogout,
-      requestObjects: { request: false, requestUri: false },
+      // An application's settings have request_uris and require_signed_request_object, though the document is silent.
+      requestObjects: { request: true, requestUri: true, requireUriRegistration: false },
+      // It announces `sid` among the claims: an application that is told of logouts gets it.
+      backchannelLogout: { enabled: true },
     },
   },
 };
 
+// The keys that Indeed AM's userinfo answers with; any other name under CustomAttributes is in the ID token alone.
+const STANDARD = ['sub', 'email', 'name', 'given_name', 'family_name', 'middle_name'];
+
 const indeed = {
   mount: '/am/idp',
-  // The standard five and what the administrator named under CustomAttributes; userinfo knows the subject alone.
-  claimsFor: (person, use) => (use === 'userinfo' ? { sub: person.sub } : person),
+  claimsFor: (person, use) => (use === 'userinfo'
+    ? Object.fromEntries(STANDARD.filter((name) => name in person).map((name) => [name, person[name]])) : person),
   configuration: {
     routes: { ...routes('/connect'), authorization: '/connect/authorize', end_session: '/connect/logout' },
     scopes: ['openid', 'offline_access', 'email', 'profile'],
     claims: {
-      openid: ['sub', 'SamCompatibleName', 'PrincipalName', 'DistinguishedName', 'Sid'],
+      openid: [
+        'sub', 'SamCompatibleName', 'PrincipalName', 'DistinguishedName', 'CanonicalName', 'Sid', 'ObjectGUID',
+      ],
       email: ['email'],
       profile: ['name', 'given_name', 'family_name', 'middle_name'],
     },
