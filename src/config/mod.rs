@@ -104,6 +104,7 @@ fn read(
     let settings = match Figment::from(Layer("what is left", values)).extract() {
         Ok(raw) => {
             let mut raw: raw::Raw = raw;
+            raw.providers.values_mut().for_each(raw::Provider::fill_in_profile);
             if let Some(provider) = unregistered.and_then(|name| raw.providers.get_mut(name)) {
                 provider.stand_in_for_registration();
             }

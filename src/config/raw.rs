@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::oidc::Profile;
+
 /// A value, or a list of values.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -144,7 +146,8 @@ pub(super) struct Provider {
     pub(super) domains: Vec<String>,
     pub(super) scopes: Option<Vec<String>>,
     pub(super) response_mode: Option<String>,
-    pub(super) dpop: bool,
+    pub(super) dpop: Option<bool>,
+    pub(super) profile: Option<String>,
     pub(super) request: Option<String>,
     pub(super) userinfo: Option<String>,
     pub(super) id_token_algs: Option<Vec<String>>,
@@ -163,6 +166,23 @@ pub(super) struct Provider {
 }
 
 impl Provider {
+    /// Puts in what the profile sets where nothing is written, so that one line is enough.
+    pub(super) fn fill_in_profile(&mut self) {
+        if self.profile.as_deref() != Some("fapi2") {
+            return;
+        }
+        let method = match (&self.private_key, &self.tls_client) {
+            (Some(_), _) => Some("private_key_jwt"),
+            (None, Some(_)) => Some("tls_client_auth"),
+            (None, None) => None,
+        };
+        self.client_auth = self.client_auth.take().or(method.map(str::to_owned));
+        self.request.get_or_insert_with(|| "par".to_owned());
+        self.dpop.get_or_insert(true);
+        let algorithms = || Profile::FAPI2_ALGORITHMS.map(|algorithm| algorithm.name().to_owned()).to_vec();
+        self.id_token_algs.get_or_insert_with(algorithms);
+    }
+
     /// Puts in what a registration will bring, so that all else can be judged. It is sent to nobody.
     pub(super) fn stand_in_for_registration(&mut self) {
         let stand_in = || "unregistered".to_owned();

@@ -176,6 +176,7 @@ pub(super) const KEYS: &[Key] = &[
     now("providers.*.response_mode", Text),
     now("providers.*.request", Text),
     now("providers.*.dpop", Flag),
+    now("providers.*.profile", Text),
     now("providers.*.userinfo", Text),
     now("providers.*.id_token_algs", Texts),
     now("providers.*.clock_skew", Duration),

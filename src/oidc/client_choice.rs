@@ -191,13 +191,16 @@ pub(super) fn key_algorithm(
     read: &mut Reader<'_>,
 ) -> Option<Algorithm> {
     let key = settings.private_key.as_ref()?;
-    let Some(announced) = read.list(member) else { return Some(key.usual()) };
+    let able = || key.algorithms().iter().filter(|algorithm| settings.profile.allows(**algorithm));
+    let usual =
+        Some(key.usual()).filter(|usual| settings.profile.allows(*usual)).or(able().next().copied())?;
+    let Some(announced) = read.list(member) else { return Some(usual) };
     let announced: Vec<Algorithm> = announced.iter().filter_map(|name| Algorithm::from_name(name)).collect();
-    let common = key.algorithms().iter().find(|algorithm| announced.contains(algorithm));
+    let common = able().find(|algorithm| announced.contains(algorithm));
     if common.is_none() {
-        read.remark(Remark::NotAnnounced { member, chosen: key.usual().name() });
+        read.remark(Remark::NotAnnounced { member, chosen: usual.name() });
     }
-    Some(*common.unwrap_or(&key.usual()))
+    Some(*common.unwrap_or(&usual))
 }
 
 #[cfg(test)]

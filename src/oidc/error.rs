@@ -111,6 +111,14 @@ pub enum OidcError {
         "the authorization request has to be signed: there is no `private_key`, and the provider announces no signature by the client secret"
     )]
     NothingToSignWith,
+    /// The provider does not announce what the profile needs.
+    #[error("profile = \"fapi2\" needs {needed} of the provider, which it does not announce in `{member}`")]
+    Profile {
+        /// The member of its metadata.
+        member: &'static str,
+        /// What should be there.
+        needed: &'static str,
+    },
     /// Our own key made no signature.
     #[error("{call}: our key made no signature")]
     Unsigned {
@@ -258,6 +266,7 @@ impl OidcError {
             }
             Self::NothingToSignWith | Self::Unsigned { .. } => "client_key",
             Self::NoUsableKey { .. } => "provider_keys",
+            Self::Profile { .. } => "provider_profile",
             Self::Callback(error) => error.code(),
             Self::Jarm(error) => error.code(),
             Self::ProofAlgorithm { .. } | Self::ProofKey => "provider_dpop",
@@ -299,6 +308,7 @@ impl OidcError {
                 "give the provider's initial access token by --token-env or --token-file"
             }
             Self::EndpointMissing { .. } | Self::Endpoint { .. } => "set the endpoint by hand",
+            Self::Profile { .. } => "switch it on at the provider, or take `profile` out",
             Self::NothingToSignWith => "set `private_key`; the provider has to know its public half",
             Self::Member { call: Call::Token, member: "id_token", .. } => {
                 "let this client use OpenID Connect (scope `openid`) at the provider"

@@ -52,6 +52,7 @@ pub(super) fn settings(issuer: &str) -> Settings {
         scopes: vec!["openid".into(), "email".into()],
         response_mode: ResponseMode::Query,
         binding: TokenBinding::Bearer,
+        profile: crate::oidc::Profile::Usual,
         request: RequestForm::Query,
         userinfo: Userinfo::Auto,
         id_token_algs: None,

@@ -10,7 +10,7 @@ use super::carriage::Carriage;
 use super::client_choice::{Proof, Proofs};
 use super::error::{EndpointProblem, OidcError};
 use super::message::told;
-use super::{Algorithm, Protocol, Settings, TokenBinding, Userinfo, dpop};
+use super::{Algorithm, Protocol, Settings, TokenBinding, Userinfo, dpop, profile};
 use crate::foundation::origin::Origin;
 
 /// A provider's endpoints and abilities, settled.
@@ -75,6 +75,7 @@ impl Metadata {
             read.aliases = document.get("mtls_endpoint_aliases").and_then(Value::as_object);
         }
         let carriage = Carriage::settle(settings, &mut read)?;
+        profile::demand(settings, proofs.token, &read)?;
         if settings.claims.is_some() && read.denies("claims_parameter_supported") {
             read.remark(Remark::NotAnnounced { member: "claims_parameter_supported", chosen: "claims" });
         }
@@ -113,7 +114,10 @@ impl Metadata {
             // JARM section 4; a provider that does not say signs with what it signs ID tokens with.
             response_algs: read.list("authorization_signing_alg_values_supported").map_or_else(
                 || id_token_algs.clone(),
-                |announced| announced.into_iter().filter_map(Algorithm::from_name).collect(),
+                |announced| {
+                    let known = announced.into_iter().filter_map(Algorithm::from_name);
+                    known.filter(|algorithm| settings.profile.allows(*algorithm)).collect()
+                },
             ),
             id_token_algs,
             response_iss: read.flag("authorization_response_iss_parameter_supported"),

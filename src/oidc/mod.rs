@@ -32,6 +32,7 @@ mod jwt;
 mod message;
 mod metadata;
 mod own_jwt;
+mod profile;
 mod provider;
 mod pushed;
 mod refresh;
@@ -62,6 +63,7 @@ pub use jarm::JarmError;
 pub use jwe::JweError;
 pub use jwt::JwtError;
 pub use message::Call;
+pub use profile::Profile;
 pub use provider::{ClientAuths, Provider, SignIn};
 pub use refresh::{Held, RefreshError, Refreshed};
 pub use refusal::Refusal;
@@ -121,6 +123,8 @@ pub struct Settings {
     pub response_mode: ResponseMode,
     /// Whether tokens are bound to a key of the login's own.
     pub binding: TokenBinding,
+    /// What a sign-in has to keep to besides.
+    pub profile: Profile,
     /// How the authorization request travels, unless the provider demands more.
     pub request: RequestForm,
     /// Whether the userinfo endpoint is asked.

@@ -95,6 +95,9 @@ mod talk;
 /// `vestibule explain` and the gateway say the same.
 mod explaining;
 
+/// FAPI 2.0 Security Profile by one line.
+mod fapi2;
+
 /// `vestibule register` makes a client of a provider.
 mod registering;
 

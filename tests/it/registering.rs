@@ -33,7 +33,7 @@ fn completed(config: &str, printed: &str) -> String {
 async fn a_person_signs_in_with_a_client_that_was_just_registered_and_nobody_saw_its_secret() {
     let engine = Engine::v9();
     let (world, app) = (World::new(), Server::start().await);
-    let scopes = "scopes = [\"openid\", \"email\", \"profile\", \"offline_access\"]";
+    let scopes = "scopes = [\"openid\", \"email\", \"profile\"]";
     let config = issuer_alone(&engine.issuer, scopes) + &world.app("lms", &app);
     world.write_config(&config);
     let output = register(&world, &["--token-env", "INITIAL_TOKEN", "--secret-file", "school.secret"]).await;
@@ -48,6 +48,7 @@ async fn a_person_signs_in_with_a_client_that_was_just_registered_and_nobody_saw
     let gateway = world.clone().start(&completed(&config, &printed)).await;
     let page = Browser::new().sign_in(&gateway.url("/courses"), "ivanov").await;
     page.expect(200);
+    assert_eq!(app.last().header("x-auth-email").as_deref(), Some("ivanov@school.example"));
 }
 
 #[tokio::test]

@@ -47,7 +47,8 @@ impl Judge<'_> {
 
     /// A token that is bound to our key is of no use to an app, which has the token alone (RFC 9449 section 7).
     fn bound_tokens(&mut self, at: &KeyPath, app: &App, raw: &Raw) {
-        let bound = |name: &&String| raw.providers.get(*name).is_some_and(|provider| provider.dpop);
+        let bound =
+            |name: &&String| raw.providers.get(*name).is_some_and(|provider| provider.dpop == Some(true));
         let Some(provider) = app.providers.iter().find(bound) else { return };
         let headers = raw.apps.get(&app.name).and_then(|raw| raw.headers.as_ref());
         for (name, header) in headers.into_iter().flatten() {

@@ -9,6 +9,7 @@ mod choice;
 mod client;
 mod files;
 mod headers;
+mod profile;
 mod protocol;
 mod provider;
 mod request;

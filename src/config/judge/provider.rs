@@ -46,6 +46,8 @@ impl Judge<'_> {
         let private_key = raw.private_key.as_ref().map(|key| self.signing_key(&at.key("private_key"), key));
         let tls_client =
             raw.tls_client.as_ref().map(|tls| self.client_certificate(&at.key("tls_client"), tls));
+        let readable = private_key.as_ref().and_then(Option::as_deref);
+        let profile = self.profile(at, raw, readable);
         let auths = self.client_auths(at, raw);
         let request = self.request_form(at, raw);
         let ca = self.trusted_certificates(&at.key("ca"), raw.ca.as_deref());
@@ -91,7 +93,8 @@ impl Judge<'_> {
             ca: ca?,
             scopes: scopes?,
             response_mode: response_mode?,
-            binding: if raw.dpop { TokenBinding::Key } else { TokenBinding::Bearer },
+            profile: profile?,
+            binding: if raw.dpop == Some(true) { TokenBinding::Key } else { TokenBinding::Bearer },
             request: request?,
             userinfo: userinfo?,
             id_token_algs: algorithms?,
