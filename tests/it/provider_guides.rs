@@ -1,5 +1,7 @@
 //! The guides for administrators of Trusted.ID, Indeed AM and Keycloak: their configurations sign people in.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::documents::source::{document, read};
@@ -33,10 +35,22 @@ async fn sign_in(gateway: &Gateway, login: &str) -> Browser {
     browser
 }
 
+/// What the guides tell to ask before anybody signs in finds nothing that would fail.
+async fn is_well(gateway: &Gateway, guide: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.args(["doctor", "--config"]).arg(gateway.config_path());
+    // Beside this thread, which is the app that is asked.
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{guide}: {told}");
+    assert!(told.contains("ok ") && !told.contains("failed "), "{guide}: {told}");
+}
+
 #[tokio::test]
 async fn trusted_id_signs_people_in_by_its_guide() {
     for guide in ["docs/trusted-id.md", "docs/ru/trusted-id.md"] {
         let (gateway, app) = gateway(guide, "https://id.example.org", &Engine::trusted(), json!({})).await;
+        is_well(&gateway, guide).await;
         sign_in(&gateway, "ivanov").await;
         let request = app.last();
         assert_eq!(request.target(), "/courses", "{guide}");
@@ -52,6 +66,7 @@ async fn indeed_am_signs_people_in_and_out_by_its_guide() {
         let entered = json!({"scope": "openid email profile offline_access"});
         let issuer = "https://am.example.org/am/idp";
         let (gateway, app) = gateway(guide, issuer, &Engine::indeed(), entered).await;
+        is_well(&gateway, guide).await;
         let browser = sign_in(&gateway, "petrova").await;
         let request = app.last();
         assert_eq!(request.header("x-user-login").as_deref(), Some("SCHOOL\\petrova"), "{guide}");
@@ -78,7 +93,7 @@ fn both_sides_of_a_guide_have_the_same_configurations_and_explain_the_same_codes
         };
         assert_eq!(blocks(&english), blocks(&russian), "{name}");
         assert!(blocks(&english).len() >= 2, "{name}");
-        let operating = read("docs/operating.md");
+        let operating = read("docs/operating.md") + &read("docs/doctor.md");
         let codes = |path: &str| -> Vec<String> {
             let text = read(path);
             let rows = text.lines().filter(|line| line.starts_with("| ")).flat_map(|row| {
