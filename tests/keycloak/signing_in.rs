@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::realm::{Keycloak, log_in, sign_in};
-use crate::world::{Ask, Browser};
+use crate::world::{Ask, Browser, Server, World};
 
 const HEADERS: &str = r#"
 [apps.lms.headers]
@@ -36,6 +36,35 @@ async fn claims_arrive_as_keycloak_has_them_cyrillic_and_nested_ones_too() {
     assert_eq!(header("x-user-email"), "ivanov@school.example");
     assert!(header("x-user-groups").contains(&percent("10 «А»")), "{request:?}");
     assert!(header("x-user-roles").contains(&percent("ученик")), "{request:?}");
+}
+
+#[tokio::test]
+async fn people_sign_in_by_the_configuration_of_the_guide() {
+    for guide in ["docs/keycloak.md", "docs/ru/keycloak.md"] {
+        let (world, app) = (World::new(), Server::start().await);
+        let client: toml::Table =
+            Keycloak::running().await.table(&world, "client", json!({}), "").await.parse().unwrap();
+        let client = &client["providers"]["client"];
+        let text = std::fs::read_to_string(format!("{}/{guide}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let (_, config) = text.split_once("```toml config.toml\n").unwrap();
+        let mut config = config.split("```").next().unwrap().to_owned();
+        for (stands, takes_its_place) in [
+            ("\"https://sso.example.org/realms/school\"", client["issuer"].to_string()),
+            ("\"lms\"", client["client_id"].to_string()),
+            ("{ env = \"LMS_CLIENT_SECRET\" }", client["client_secret"].to_string()),
+            ("\"https://lms.example.org\"", format!("{:?}", world.origin())),
+            ("\"http://127.0.0.1:3000\"", format!("{:?}", app.origin())),
+        ] {
+            assert_eq!(config.matches(stands).count(), 1, "{stands} in {guide}");
+            config = config.replace(stands, &takes_its_place);
+        }
+        let gateway = world.start(&config).await;
+        let browser = Browser::new();
+        sign_in(&browser, &gateway.url("/courses"), "petrova").await.expect(200);
+        assert_eq!(app.last().header("x-user-login").as_deref(), Some("petrova"), "{guide}");
+        assert!(app.last().header("x-user-groups").unwrap().contains(&percent("Учителя")), "{guide}");
+        browser.get(&gateway.url("/admin/users")).await.expect(403);
+    }
 }
 
 #[tokio::test]
