@@ -177,28 +177,18 @@ async fn tokens_of_api_clients_are_asked_about_by_every_method() {
 }
 
 #[tokio::test]
-async fn an_application_registers_by_the_addresses_that_are_printed() {
+async fn an_application_registers_from_the_command_line() {
     let (world, app) = (World::new(), Server::start().await);
-    let issuer = Engine::trusted().issuer;
-    let config = |client_id: &str, secret: &str| {
-        format!(
-            "[providers.trusted]\nissuer = {issuer:?}\nclient_id = {client_id:?}\nclient_secret = {secret:?}\n{}",
-            world.app("lms", &app)
-        )
-    };
-    world.write_config(&config("unknown", "unknown"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-    let output = command.args(["urls", "--json", "--config"]).arg(world.config_path()).output().unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let wanted = json!({
-        "redirect_uris": [told[0]["redirect_uri"]], "response_types": ["code"],
-        "post_logout_redirect_uris": [told[0]["post_logout_redirect_uri"]],
-    });
     let endpoint = document().await["registration_endpoint"].as_str().unwrap().to_owned();
-    let ask = Ask::new("POST", &endpoint).body("application/json", wanted.to_string());
-    let client = Browser::new().send(ask).await.expect(201).json();
-    let member = |name: &str| client[name].as_str().unwrap();
-    let gateway = world.clone().start(&config(member("client_id"), member("client_secret"))).await;
+    assert!(endpoint.starts_with(&Engine::trusted().issuer), "{endpoint}");
+    let rest = format!("issuer = {:?}\n{}", Engine::trusted().issuer, world.app("lms", &app));
+    world.write_config(&format!("[providers.trusted]\n{rest}"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.args(["register", "--provider", "trusted", "--secret-file", "trusted.secret", "--config"]);
+    let output = command.arg(world.config_path()).current_dir(world.dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let gateway = world.start(&format!("{lines}{rest}")).await;
     signs_in(&gateway, &app).await;
 }
 

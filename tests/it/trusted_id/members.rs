@@ -39,7 +39,7 @@ pub const SHOWN: &[(&str, &[&str], Shown)] = &[
     ("userinfo_endpoint", WHOLE, ENDPOINTS),
     ("jwks_uri", WHOLE, ENDPOINTS),
     ("device_authorization_endpoint", WHOLE, DEVICE),
-    ("registration_endpoint", WHOLE, By("an_application_registers_by_the_addresses_that_are_printed")),
+    ("registration_endpoint", WHOLE, By("an_application_registers_from_the_command_line")),
     ("introspection_endpoint", WHOLE, INTROSPECTED),
     ("introspection_endpoint_auth_methods_supported", METHODS, INTROSPECTED),
     ("end_session_endpoint", WHOLE, By("a_sign_out_ends_the_session_there_too")),
