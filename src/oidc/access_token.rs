@@ -46,6 +46,9 @@ pub enum TokenRefused {
     /// The provider does not know it, or it is over.
     #[error("the provider says that it is not active")]
     Inactive,
+    /// It is an ID token or a refresh token, which some providers call active, too.
+    #[error("the provider says that it is no access token: its kind is {0}")]
+    Kind(String),
     /// It is over.
     #[error("it expired {0:?} ago")]
     Expired(Duration),
@@ -141,6 +144,7 @@ pub(super) fn introspected(
     if answer.get("active") != Some(&Value::Bool(true)) {
         return Err(TokenRefused::Inactive);
     }
+    check_kind(&answer)?;
     if let Some(issuer) = answer.get("iss").filter(|issuer| !issuer.is_null())
         && issuer.as_str() != Some(&settings.issuer)
     {
@@ -154,6 +158,25 @@ pub(super) fn introspected(
     check_audience(&answer, settings)?;
     made(answer, now)
 }
+
+/// RFC 7662 section 2.2, `token_type`; `typ` and `token_use` are where providers say more, or the same.
+///
+/// SECURITY: Keycloak answers `active` also for ID tokens, whose audience is this client, and for refresh tokens
+/// (`ID`, `Refresh`). Those go through other hands and other logs than access tokens.
+fn check_kind(answer: &Map<String, Value>) -> Result<(), TokenRefused> {
+    for member in ["token_type", "typ", "token_use"] {
+        let Some(kind) = answer.get(member).filter(|kind| !kind.is_null()) else { continue };
+        let known = kind.as_str().map(str::to_ascii_lowercase);
+        if !known.is_some_and(|kind| ACCESS_TOKENS.contains(&kind.as_str())) {
+            return Err(TokenRefused::Kind(super::message::told(&kind.to_string())));
+        }
+    }
+    Ok(())
+}
+
+/// What providers call an access token that may be used as a Bearer token, and what leaves it open.
+const ACCESS_TOKENS: [&str; 7] =
+    ["bearer", "access_token", "access-token", "access", "at+jwt", "application/at+jwt", "jwt"];
 
 /// What a token must be meant for.
 pub(super) fn audience(settings: &Settings) -> &str {

@@ -69,6 +69,13 @@ fn an_introspection_that_does_not_say_a_clear_yes_to_us_is_a_no() {
         // A configured audience must be named, also where the token is our own.
         ("aud", json!(null), Some("https://api.example")),
         ("aud", json!("lms"), Some("https://api.example")),
+        // Keycloak calls these active as well, and an ID token's audience is us.
+        ("token_type", json!("ID"), None),
+        ("token_type", json!("Refresh"), None),
+        ("token_type", json!("DPoP"), None),
+        ("token_type", json!(["Bearer"]), None),
+        ("typ", json!("ID"), None),
+        ("token_use", json!("refresh_token"), None),
         // Bound to a key, which a Bearer token does not prove.
         ("cnf", json!({"jkt": "x"}), None),
     ] {
@@ -77,4 +84,9 @@ fn an_introspection_that_does_not_say_a_clear_yes_to_us_is_a_no() {
     }
     let two = |answer: &mut Value| answer["aud"] = json!(["x", "https://api.example"]);
     assert!(introspected(two, Some("https://api.example")).is_ok());
+    for (name, kind) in
+        [("token_type", "bearer"), ("typ", "Bearer"), ("typ", "JWT"), ("token_use", "access_token")]
+    {
+        assert!(introspected(|answer| answer[name] = json!(kind), None).is_ok(), "{name} {kind}");
+    }
 }
