@@ -35,3 +35,12 @@ mod staying_signed_in;
 
 /// Signed and encrypted answers.
 mod signed_answers;
+
+/// Proofs of who we are, pushed and signed requests, bound tokens.
+mod proving;
+
+/// Sign-in by a code that is shown on a screen.
+mod screens;
+
+/// Access tokens that clients of an API bring.
+mod api;

@@ -12,10 +12,16 @@
 //! json!({"attributes": {"request.object.required": "request only", "backchannel.logout.url": "…"}})
 //! json!({"frontchannelLogout": true, "attributes": {"frontchannel.logout.url": "…"}})
 //! ```
+//!
+//! What clients did at its endpoints is in the realm's events: the types are those that `realm.json` keeps.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use crate::world::browser::Response;
+use crate::world::wire::PATIENCE;
 use crate::world::{Ask, Browser, Gateway, Server, World};
 
 /// A running Keycloak.
@@ -44,7 +50,7 @@ impl Keycloak {
 
     /// Registers a client for this world's app and returns the provider's table; `lines` are further lines of it.
     pub async fn table(&self, world: &World, name: &str, more: Value, lines: &str) -> String {
-        let client_id = format!("lms {}", world.address());
+        let client_id = client_id(world);
         let mapper = |claim: &str, kind: &str, more: Value| {
             let mut config =
                 json!({"claim.name": claim, "id.token.claim": "true", "userinfo.token.claim": "true"});
@@ -61,9 +67,11 @@ impl Keycloak {
         });
         merge(&mut client, more);
         self.administer("POST", "/clients", client.clone()).await.expect(201);
+        let public = client["publicClient"] == true;
         let secret = match client["clientAuthenticatorType"].as_str() {
+            _ if public => "client_auth = \"none\"\n".to_owned(),
             Some("client-jwt") => String::new(),
-            _ => format!("client_secret = {SECRET:?}\n"),
+            _ => format!("client_secret = {:?}\n", client["secret"].as_str().unwrap()),
         };
         let issuer = &self.issuer;
         format!("[providers.{name}]\nissuer = {issuer:?}\nclient_id = {client_id:?}\n{secret}{lines}\n")
@@ -71,8 +79,19 @@ impl Keycloak {
 
     /// A gateway in front of one recording app, behind this realm; `lines` follow the app's table.
     pub async fn gateway(&self, more: Value, lines: &str) -> (Gateway, Server) {
-        let (world, app) = (World::new(), Server::start().await);
-        let config = self.table(&world, "school", more, "").await + &world.app("lms", &app) + lines;
+        self.gateway_in(World::new(), more, "", lines).await
+    }
+
+    /// The same in this world, with `provider` in the provider's table.
+    pub async fn gateway_in(
+        &self,
+        world: World,
+        more: Value,
+        provider: &str,
+        lines: &str,
+    ) -> (Gateway, Server) {
+        let app = Server::start().await;
+        let config = self.table(&world, "school", more, provider).await + &world.app("lms", &app) + lines;
         (world.start(&config).await, app)
     }
 
@@ -84,11 +103,45 @@ impl Keycloak {
         Browser::new().send(ask).await
     }
 
+    /// How often this world's client did this, by the name of Keycloak's event.
+    pub async fn count(&self, world: &World, kind: &str) -> usize {
+        let id = form_urlencoded::byte_serialize(client_id(world).as_bytes()).collect::<String>();
+        let url = format!("{}/admin/realms/school/events?type={kind}&client={id}", self.base);
+        let ask = Ask::new("GET", &url).header("Authorization", format!("Bearer {}", self.token));
+        Browser::new().send(ask).await.expect(200).json().as_array().unwrap().len()
+    }
+
+    /// Waits until it did so this often.
+    pub async fn counts(&self, world: &World, kind: &str, count: usize) {
+        let counted = timeout(PATIENCE, async {
+            while self.count(world, kind).await < count {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        counted.await.unwrap_or_else(|_| panic!("never {count} times {kind}"));
+    }
+
+    /// Posts a form to an endpoint of the realm's as this world's client, which has the usual secret.
+    pub async fn post(&self, world: &World, endpoint: &str, fields: &[(&str, &str)]) -> Response {
+        let url = format!("{}/protocol/openid-connect{endpoint}", self.issuer);
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .append_pair("client_id", &client_id(world))
+            .append_pair("client_secret", SECRET)
+            .finish();
+        Browser::new().send(Ask::new("POST", &url).body("application/x-www-form-urlencoded", form)).await
+    }
+
     /// The realm's discovery document.
     pub async fn discovery(&self) -> Value {
         let url = format!("{}/.well-known/openid-configuration", self.issuer);
         Browser::new().get(&url).await.expect(200).json()
     }
+}
+
+/// What this world's client is called: it needs encoding wherever it goes.
+pub fn client_id(world: &World) -> String {
+    format!("lms {}", world.address())
 }
 
 /// Signs this person in on Keycloak's login page, or gives the password once more on the page of the next step.

@@ -101,3 +101,22 @@ async fn sign_out_ends_the_session_at_keycloak_too_and_comes_back() {
     let asked = browser.visit(&gateway.url("/")).await.expect(200);
     assert_eq!(asked.form("kc-form-login").method, "post", "the password is asked for again");
 }
+
+#[tokio::test]
+async fn sign_out_revokes_the_tokens_also_of_who_never_goes_back_to_keycloak() {
+    let keycloak = Keycloak::running().await;
+    let lines = "[apps.lms.headers]\nAuthorization = { token = \"access\" }\n";
+    let (gateway, app) = keycloak.gateway(json!({}), lines).await;
+    let browser = Browser::new();
+    sign_in(&browser, &gateway.url("/"), "ivanov").await.expect(200);
+    let token = app.last().header("authorization").unwrap().replace("Bearer ", "");
+    let active = async || {
+        let fields = [("token", &*token)];
+        keycloak.post(&gateway.world, "/token/introspect", &fields).await.expect(200).json()["active"].clone()
+    };
+    assert_eq!(active().await, true);
+    let out = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+    browser.send(out).await.expect(302);
+    keycloak.counts(&gateway.world, "REVOKE_GRANT", 1).await;
+    assert_eq!(active().await, false, "with the refresh token ends what came of it");
+}

@@ -3,14 +3,13 @@
 use serde_json::json;
 use url::Url;
 
-use crate::realm::Keycloak;
+use crate::realm::{Keycloak, client_id};
 use crate::world::browser::Response;
 use crate::world::{Browser, World};
 
 /// The address of a sign-in that goes back to this world.
 fn authorize(keycloak: &Keycloak, world: &World, more: &[(&str, &str)]) -> String {
-    let (client_id, redirect_uri) =
-        (format!("lms {}", world.address()), format!("{}/_sso/callback", world.origin()));
+    let (client_id, redirect_uri) = (client_id(world), format!("{}/_sso/callback", world.origin()));
     let mut params = vec![
         ("client_id", client_id.as_str()),
         ("redirect_uri", redirect_uri.as_str()),
