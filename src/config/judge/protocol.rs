@@ -6,7 +6,7 @@ use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
 use crate::config::raw::Provider;
 use crate::config::source::shown;
-use crate::oidc::{Discovery, Protocol};
+use crate::oidc::{Discovery, Protocol, ResponseMode};
 
 impl Judge<'_> {
     pub(super) fn protocol(&mut self, at: &KeyPath, raw: &Provider) -> Option<Protocol> {
@@ -73,9 +73,16 @@ impl Judge<'_> {
         let plain = raw.protocol.as_deref() == Some("oauth2");
         let wanted = raw.discovery.unwrap_or(!plain || raw.issuer.is_some());
         let discovery = if wanted { Discovery::Fetch } else { Discovery::ByHand };
-        if plain && raw.issuer.is_none() && discovery == Discovery::ByHand {
+        // SECURITY: who signs a response is compared with the issuer (JARM section 2.4).
+        if plain && raw.issuer.is_none() && discovery == Discovery::ByHand && !asks_for_signature(raw) {
             return (Some(String::new()), discovery);
         }
         (self.issuer(&at.key("issuer"), raw.issuer.as_deref()), discovery)
     }
+}
+
+/// Whether the provider is to sign its authorization responses.
+pub(super) fn asks_for_signature(raw: &Provider) -> bool {
+    let named = raw.response_mode.as_deref();
+    ResponseMode::ALL.iter().any(|mode| mode.is_signed() && named == Some(mode.name()))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::Judge;
+use super::protocol::asks_for_signature;
 use super::values::{DAY, MINUTE, SECOND};
 use crate::config::place::KeyPath;
 use crate::config::problem::{Fault, Finding};
@@ -135,7 +136,7 @@ impl Judge<'_> {
                 ("token_endpoint", &raw.token_endpoint),
             ];
             let plain = raw.protocol.as_deref() == Some("oauth2");
-            if !plain {
+            if !plain || asks_for_signature(raw) {
                 needed.push(("jwks_uri", &raw.jwks_uri));
             }
             if plain || raw.userinfo.as_deref() == Some("always") {
