@@ -4,11 +4,12 @@
 //! Bounded; what a screen waits for is in its own browser's cookie. After a restart a screen is simply new here.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::foundation::clock::Timestamp;
+use crate::foundation::random;
 use crate::foundation::sealing::fingerprint;
 use crate::foundation::secret::Secret;
 
@@ -33,21 +34,41 @@ struct Screen {
     over: Timestamp,
 }
 
+/// A place that is kept for a screen until its code is there; given up when this is dropped.
+#[derive(Debug)]
+pub struct Place<'w> {
+    waiting: &'w Waiting,
+    name: [u8; 32],
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.waiting.screens().remove(&self.name);
+    }
+}
+
 /// There are too many screens already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowded;
 
 impl Waiting {
-    /// Whether a client may have one more screen.
+    /// Keeps a place for one more screen of a client.
     ///
     /// # Errors
     /// When there are too many.
-    pub fn admit(&self, client: IpAddr, now: Timestamp) -> Result<(), Crowded> {
+    pub fn admit(&self, client: IpAddr, now: Timestamp) -> Result<Place<'_>, Crowded> {
+        let client = household(client);
         let mut screens = self.screens();
         screens.retain(|_, screen| now < screen.over);
         // SECURITY: each is a code that works at the provider, and a line in this table.
         let own = screens.values().filter(|screen| screen.client == client).count();
-        if own >= OF_ONE_CLIENT || screens.len() >= MOST { Err(Crowded) } else { Ok(()) }
+        if own >= OF_ONE_CLIENT || screens.len() >= MOST {
+            return Err(Crowded);
+        }
+        // SECURITY: counted at once, or many that are asked for at the same moment would all find room.
+        let (name, over) = (random::bytes(), Timestamp::from_secs(u64::MAX));
+        screens.insert(name, Screen { client, interval: 0, next: over, over });
+        Ok(Place { waiting: self, name })
     }
 
     /// Whether the screen of this device code may ask now. If so, nobody else may until its interval is over. One that
@@ -66,8 +87,8 @@ impl Waiting {
         let Some(screen) = known else {
             if !full {
                 let next = now.plus(Duration::from_secs(interval));
-                screens
-                    .insert(fingerprint(code.expose().as_bytes()), Screen { client, interval, next, over });
+                let screen = Screen { client: household(client), interval, next, over };
+                screens.insert(fingerprint(code.expose().as_bytes()), screen);
             }
             return false;
         };
@@ -103,6 +124,17 @@ impl Waiting {
     }
 }
 
+/// Whose screens are counted together. SECURITY: who has one IPv6 network has more addresses than there are places.
+fn household(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,13 +159,25 @@ mod tests {
         let waiting = Waiting::default();
         let now = Timestamp::from_secs(1000);
         for number in 0..OF_ONE_CLIENT {
-            assert_eq!(waiting.admit(CLIENT, now), Ok(()));
+            drop(waiting.admit(CLIENT, now).unwrap());
             waiting.may_ask(&Secret::new(format!("{number}")), CLIENT, 5, Timestamp::from_secs(2000), now);
         }
-        assert_eq!(waiting.admit(CLIENT, now), Err(Crowded));
-        assert_eq!(waiting.admit("192.0.2.1".parse().unwrap(), now), Ok(()));
+        assert_eq!(waiting.admit(CLIENT, now).unwrap_err(), Crowded);
+        assert!(waiting.admit("192.0.2.1".parse().unwrap(), now).is_ok());
         waiting.forget(&Secret::new("0"));
-        assert_eq!(waiting.admit(CLIENT, now), Ok(()));
-        assert_eq!(waiting.admit(CLIENT, Timestamp::from_secs(2000)), Ok(()));
+        assert!(waiting.admit(CLIENT, now).is_ok());
+        assert!(waiting.admit(CLIENT, Timestamp::from_secs(2000)).is_ok());
+    }
+
+    #[test]
+    fn codes_that_are_still_fetched_count_and_so_do_all_addresses_of_one_ipv6_network() {
+        let (waiting, now) = (Waiting::default(), Timestamp::from_secs(1000));
+        let of = |network: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host]);
+        let fetched: Vec<_> = (0..10).map(|host| waiting.admit(of(1, host), now).unwrap()).collect();
+        assert_eq!(waiting.admit(of(1, 99), now).unwrap_err(), Crowded);
+        assert!(waiting.admit(of(2, 0), now).is_ok());
+        drop(fetched);
+        assert!(waiting.admit(of(1, 99), now).is_ok());
+        assert!(waiting.screens().is_empty(), "a place that came to nothing is given up");
     }
 }

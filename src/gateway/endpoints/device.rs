@@ -91,13 +91,14 @@ async fn begin(
     trail.provider = Some(Arc::clone(&provider));
     trail.retry = Some(again(app, &wish.return_to, Some(provider.name())));
     let (client, now) = (trail.record.client, gateway.clock.now());
-    gateway.waiting.admit(client, now).map_err(|_| Failure::Crowded)?;
+    let place = gateway.waiting.admit(client, now).map_err(|_| Failure::Crowded)?;
     let acr = wish.strength.as_ref().and_then(Strength::acr).map(str::to_owned);
     let max_age = wish.strength.as_ref().and_then(Strength::max_age);
     let begun = gateway.control.spawn(async move { provider.begin_device(acr, max_age).await }).await;
     let begun = begun.map_err(|_| Failure::Internal("a call to the provider was cut off"))?;
     let pending = begun.map_err(Failure::SignIn)?.ok_or(Failure::NoEndpoint)?;
     let over = now.plus(std::time::Duration::from_secs(pending.lasts));
+    drop(place);
     gateway.waiting.may_ask(pending.secret(), client, pending.interval, over, now);
     let id = random::token();
     let screen = Screen {
