@@ -16,7 +16,7 @@ use super::client_auth::Form;
 use super::error::{MemberProblem, OidcError};
 use super::message::{self, Call, told};
 use super::provider::SignIn;
-use super::{Protocol, Settings};
+use super::{Protocol, Settings, token};
 use crate::foundation::secret::Secret;
 
 /// RFC 8628 section 3.4.
@@ -42,6 +42,8 @@ pub struct PendingDevice {
     /// In seconds; what was asked for.
     pub(super) max_age: Option<u64>,
     pub(super) acr_values: Option<String>,
+    /// What the tokens will be bound to (RFC 9449).
+    pub(super) proof_key: Option<Secret>,
     /// What the person enters.
     pub user_code: String,
     /// Where they enter it.
@@ -89,7 +91,10 @@ pub(super) fn form(settings: &Settings, acr_values: Option<&str>, max_age: Optio
     if let Some(max_age) = [settings.max_age, max_age].into_iter().flatten().min() {
         form = form.with("max_age", &max_age.as_secs().to_string());
     }
-    form
+    if let Some(audience) = &settings.audience {
+        form = form.with("audience", audience);
+    }
+    token::for_resources(settings, form)
 }
 
 /// RFC 8628 section 3.2.
@@ -97,6 +102,7 @@ pub(super) fn response(
     settings: &Settings,
     response: &HttpResponse,
     acr_values: Option<String>,
+    proof_key: Option<Secret>,
 ) -> Result<PendingDevice, OidcError> {
     let mut answer = message::json(Call::Device, response)?;
     let device_code = Secret::new(text(&mut answer, "device_code")?.ok_or(missing("device_code"))?);
@@ -122,6 +128,7 @@ pub(super) fn response(
         device_code,
         max_age: settings.max_age.map(|max_age| max_age.as_secs()),
         acr_values,
+        proof_key,
         user_code,
         verification_uri,
         verification_uri_complete: complete,
@@ -131,8 +138,9 @@ pub(super) fn response(
 }
 
 /// RFC 8628 section 3.4.
-pub(super) fn question(pending: &PendingDevice) -> Form {
-    Form::default().with("grant_type", GRANT).with("device_code", pending.device_code.expose())
+pub(super) fn question(settings: &Settings, pending: &PendingDevice) -> Form {
+    let form = Form::default().with("grant_type", GRANT).with("device_code", pending.device_code.expose());
+    token::for_resources(settings, form)
 }
 
 /// RFC 8628 section 3.5: whether a refusal only means that it takes longer.
@@ -179,6 +187,11 @@ mod tests {
         settings.max_age = Some(Duration::from_secs(3600));
         let form = form(&settings, Some("urn:mfa"), Some(Duration::from_secs(900)));
         assert_eq!(form.as_str(), "scope=openid+email&acr_values=urn%3Amfa&max_age=900");
+        settings.audience = Some("api".into());
+        settings.resource = vec!["https://a.example".into(), "https://b.example".into()];
+        let form = super::form(&settings, None, None);
+        let ours = "audience=api&resource=https%3A%2F%2Fa.example&resource=https%3A%2F%2Fb.example";
+        assert_eq!(form.as_str(), format!("scope=openid+email&max_age=3600&{ours}"));
     }
 
     #[test]
@@ -186,7 +199,7 @@ mod tests {
         let settings = fixture::settings("https://id.example");
         let least =
             json!({"device_code": "d", "user_code": "AB-CD", "verification_uri": "https://id.example/d"});
-        let pending = response(&settings, &answer(200, least.to_string()), None).unwrap();
+        let pending = response(&settings, &answer(200, least.to_string()), None, None).unwrap();
         assert_eq!((pending.interval, pending.lasts), (5, 1800));
         for (member, value, good) in [
             ("verification_uri", json!("javascript:alert(1)"), false),
@@ -201,7 +214,7 @@ mod tests {
         ] {
             let mut body = least.clone();
             body[member] = value.clone();
-            let read = response(&settings, &answer(200, body.to_string()), None);
+            let read = response(&settings, &answer(200, body.to_string()), None, None);
             assert_eq!(read.is_ok(), good, "{member} {value}");
             assert!(read.is_err() || read.unwrap().interval <= LONGEST_INTERVAL);
         }
