@@ -47,9 +47,9 @@ pub(in crate::oidc) fn check(
         return Err(IdTokenError::Changed("auth_time"));
     }
 
-    // nonce should not be there; if it is, it is the first one's
-    if let Some(before) = before.as_ref().and_then(|claims| claims.get("nonce"))
-        && claims.get("nonce").is_some_and(|nonce| !nonce.is_null() && nonce != before)
+    // nonce should not be there; if it is, it is the first one's, and a screen's first one has none
+    if let Some(before) = &before
+        && claims.get("nonce").is_some_and(|nonce| !nonce.is_null() && Some(nonce) != before.get("nonce"))
     {
         return Err(IdTokenError::Changed("nonce"));
     }
@@ -73,15 +73,18 @@ mod tests {
 
     /// The outcome for a token like the first one with this claim set; null takes it away.
     fn refreshed_with(name: &str, value: &Value) -> Result<Map<String, Value>, IdTokenError> {
+        refreshed(&fixture::claims(ISSUER, NOW), name, value)
+    }
+
+    fn refreshed(first: &Value, name: &str, value: &Value) -> Result<Map<String, Value>, IdTokenError> {
         let signer = Signer::get(Algorithm::Es256);
         let token = |claims: &Value| Secret::new(signer.token(&json!({"alg": "ES256", "kid": "k"}), claims));
-        let first = fixture::claims(ISSUER, NOW);
         let mut claims = first.clone();
         claims[name] = value.clone();
         claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         let keys = jwks::response(&answer(200, json!({"keys": [signer.jwk("k")]}).to_string())).unwrap();
         let settings = fixture::settings(ISSUER);
-        let held = Tokens { id: Some(token(&first)), ..Tokens::default() };
+        let held = Tokens { id: Some(token(first)), ..Tokens::default() };
         let expected = Expected {
             settings: &settings,
             algs: &Algorithm::ALL,
@@ -119,5 +122,14 @@ mod tests {
             let error = refreshed_with(name, &value).unwrap_err();
             assert_eq!(error.code(), code, "{name} {value}");
         }
+    }
+
+    #[test]
+    fn a_session_that_began_without_a_nonce_gets_none_later() {
+        let mut first = fixture::claims(ISSUER, NOW);
+        first.as_object_mut().unwrap().remove("nonce");
+        assert!(refreshed(&first, "nonce", &json!(null)).is_ok());
+        let error = refreshed(&first, "nonce", &json!("another login's")).unwrap_err();
+        assert_eq!(error.code(), "id_token_changed");
     }
 }
