@@ -115,6 +115,26 @@ async fn who_signed_out_meanwhile_is_not_signed_in_again() {
 }
 
 #[tokio::test]
+async fn who_has_not_chosen_a_provider_or_has_left_it_is_signed_in_with_none() {
+    let (world, app) = (World::new(), Server::start().await);
+    let rogues = [Rogue::start().await, Rogue::start().await];
+    let config = rogues[0].table("first", "") + &rogues[1].table("second", "") + &world.app("lms", &app);
+    let gateway = world.start(&config).await.ready().await;
+    let frame = in_frame(&gateway.url("/_sso/silent"), "same-origin");
+    let told = said(&Browser::new().send(frame.clone()).await.expect(200).text());
+    assert_eq!((&told["ok"], &told["error"]), (&json!(false), &json!("login_required")));
+
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/_sso/sign-in?provider=second")).await.expect(200);
+    let sent = browser.send(frame.clone()).await.expect(302);
+    assert!(sent.location().as_str().starts_with(rogues[1].issuer()), "{sent:?}");
+    let leaves = Ask::navigation(&gateway.url("/_sso/sign-out")).instead("Sec-Fetch-Site", "same-origin");
+    browser.send(leaves).await.expect(302);
+    let told = said(&browser.send(frame).await.expect(200).text());
+    assert_eq!(told["error"], json!("login_required"));
+}
+
+#[tokio::test]
 async fn only_a_page_of_the_apps_own_may_start_it() {
     let (gateway, rogue, _app) = World::with_rogue("").await;
     let browser = Browser::new();

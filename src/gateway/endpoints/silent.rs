@@ -18,9 +18,9 @@ use crate::gateway::failure::Failure;
 use crate::gateway::login::{self, Silent, Wish};
 use crate::gateway::negotiation::{Intent, Sender, is_brought_into_a_frame};
 use crate::gateway::pages::frame;
-use crate::gateway::query;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
+use crate::gateway::{choice, query};
 use crate::oidc::{Call, OidcError, Provider, SignIn};
 
 /// The parameter of an address that was opened once more.
@@ -58,7 +58,10 @@ pub async fn answer(
         silent: Some(silent),
     };
     let provider = data.as_ref().and_then(|data| app.provider_named(&data.provider));
-    let provider = provider.or(app.providers.first()).ok_or(Failure::Internal("an app has no provider"))?;
+    let Some(provider) = provider.or_else(|| choice::settled(app, facts.headers)) else {
+        // SECURITY: nobody is signed in with a provider that they did not choose, or signed out of.
+        return Ok(nobody(app));
+    };
     match login::begin(worker, app, provider, facts, wish, trail).await {
         Err(failure @ Failure::SignIn(_)) => Ok(failed(app, provider, &failure)),
         other => other,
@@ -121,6 +124,11 @@ pub fn failed(app: &Protected, provider: &Provider, failure: &Failure) -> Respon
         return refused(app, provider, needed);
     }
     refused(app, provider, failure.code())
+}
+
+/// The message where a person would have to choose a provider first.
+fn nobody(app: &Protected) -> Response<Body> {
+    tell(app, &json!({ "type": KIND, "ok": false, "error": "login_required" }))
 }
 
 fn tell(app: &Protected, message: &Value) -> Response<Body> {
