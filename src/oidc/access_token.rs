@@ -70,7 +70,9 @@ pub enum TokenRefused {
     #[error("it is bound to a key (`cnf`) and can't be used as a Bearer token")]
     Bound,
     /// It is not a JWT access token, and nobody can be asked about others.
-    #[error("it is no JWT access token (`typ` at+jwt), and the provider has no introspection endpoint")]
+    #[error(
+        "it is no JWT access token (`typ` at+jwt) of a provider with keys, and the provider has no introspection endpoint"
+    )]
     Opaque,
 }
 
@@ -155,6 +157,7 @@ pub(super) fn introspected(
     {
         return Err(TokenRefused::Expired(now.since(expires_at)));
     }
+    check_kind(&answer)?;
     check_audience(&answer, settings)?;
     made(answer, now)
 }

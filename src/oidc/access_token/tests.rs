@@ -51,6 +51,9 @@ fn an_introspection_says_who_may_do_what_and_is_believed_no_longer_than_the_toke
     // A float, as some providers send it, and a client's own token.
     let token = introspected(|answer| answer["exp"] = json!(1_700_000_020.5), None).unwrap();
     assert_eq!(token.expires_at, Some(Timestamp::from_secs(1_700_000_020)));
+    for (name, kind) in [("token_type", "Bearer"), ("token_use", "access_token"), ("typ", "Bearer")] {
+        assert!(introspected(|answer| answer[name] = json!(kind), None).is_ok(), "{name}");
+    }
     assert_eq!(introspected(|answer| answer["sub"] = json!(null), None).unwrap().subject, "lms");
 }
 

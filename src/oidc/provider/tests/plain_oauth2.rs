@@ -148,6 +148,28 @@ async fn oauth_metadata_of_another_issuer_is_refused_without_looking_further() {
 }
 
 #[tokio::test]
+async fn a_jwt_access_token_of_a_provider_without_issuer_and_keys_is_asked_about() {
+    let fake = FakeProvider::start().await;
+    let introspection = format!("{}/introspect", fake.base).parse().unwrap();
+    fake.says("/introspect", 200, json!({"active": true, "sub": "7", "client_id": "lms"}).to_string());
+    let world = World::with(fake, |settings| {
+        let base = settings.issuer.clone();
+        let at = |path: &str| Some(format!("{base}{path}").parse().unwrap());
+        settings.protocol = Protocol::OAuth2 { subject: None };
+        settings.discovery = Discovery::ByHand;
+        settings.issuer = String::new();
+        settings.endpoints.authorization = at("/auth");
+        settings.endpoints.token = at("/token");
+        settings.endpoints.userinfo = at("/me");
+        settings.endpoints.introspection = Some(introspection);
+    });
+    let token =
+        Signer::get(Algorithm::Rs256).token(&json!({"alg": "RS256", "typ": "at+jwt"}), &json!({"iss": ""}));
+    assert_eq!(world.provider.believe(&token).await.unwrap().subject, "7");
+    assert_eq!(world.seen("/introspect"), 1);
+}
+
+#[tokio::test]
 async fn an_unknown_issuers_response_is_not_taken_for_a_provider_without_one() {
     let world = plain(None).await;
     let (_, pending) = world.provider.begin(callback()).await.unwrap();
