@@ -241,7 +241,7 @@ impl Provider {
         self.believed.ask(token, &self.clock, find_out).await
     }
 
-    /// Whether an access token of this issuer would be this provider's.
+    /// Whether that is this provider's issuer. SECURITY: one that has none is not meant by an empty name.
     pub fn issues(&self, issuer: &str) -> bool {
         !issuer.is_empty() && self.settings.issuer == issuer
     }

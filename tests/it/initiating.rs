@@ -163,3 +163,16 @@ async fn an_app_with_one_provider_is_initiated_all_the_same() {
     browser.follow(sent).await.expect(200);
     assert_eq!(app.last().target(), "/courses");
 }
+
+#[tokio::test]
+async fn a_provider_without_an_issuer_is_not_meant_by_an_empty_iss() {
+    let (world, app) = (World::new(), Server::start().await);
+    let nameless = "[providers.base]\nprotocol = \"oauth2\"\nclient_id = \"lms\"\nclient_secret = \"s\"\n\
+                    authorization_endpoint = \"https://id.example/auth\"\n\
+                    token_endpoint = \"https://id.example/token\"\n\
+                    userinfo_endpoint = \"https://id.example/me\"\n";
+    let config = nameless.to_owned() + &world.app("lms", &app);
+    let gateway = world.start(&config).await.ready().await;
+    Browser::new().send(asks(&gateway, "GET", &[("iss", "")])).await.expect(400);
+    Browser::new().get(&gateway.url("/")).await.expect(302);
+}

@@ -50,7 +50,7 @@ pub async fn answer(
     let asked = Asked::parse(sent)?;
     // Core 4: `iss` is required, and compared as every issuer is, byte for byte.
     let iss = asked.iss.ok_or(Failure::BadRequest("the request to sign in has no iss"))?;
-    let provider = app.providers.iter().find(|provider| provider.settings().issuer == iss);
+    let provider = app.providers.iter().find(|provider| provider.issues(&iss));
     let provider = provider.ok_or(Failure::BadRequest("the app has no provider of that iss"))?;
     // SECURITY: Core 4: "The RP MUST verify the value of the target_link_uri to prevent being used as an open
     // redirector to external sites."
