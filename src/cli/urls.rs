@@ -34,7 +34,7 @@ struct Addresses<'a> {
     /// Where the provider fetches signed requests, each by an address of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_uri: Option<String>,
-    /// The public half of our key by address, and as it is: one of the two is entered.
+    /// The public halves of our keys by address, and as it is: one of the two is entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks_uri: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ fn addresses(settings: &Settings) -> Vec<Addresses<'_>> {
             let own = |endpoint: Endpoint| format!("{prefix}{endpoints}/{}", endpoint.name());
             let signed_out = logout_callback.clone().unwrap_or_else(|| own(Endpoint::SignedOut));
             let silent = silent_path.as_ref().filter(|_| app.providers.len() == 1);
-            let key = provider.private_key.as_ref();
+            let keys = Some(provider.public_keys()).filter(|keys| !keys.is_empty());
             let is_fetched = provider.request == RequestForm::ByReference;
             Some(Addresses {
                 provider: &provider.name,
@@ -77,8 +77,8 @@ fn addresses(settings: &Settings) -> Vec<Addresses<'_>> {
                 post_logout_redirect_uri: format!("{origin}{signed_out}"),
                 initiate_login_uri: format!("{origin}{}", own(Endpoint::Initiate)),
                 request_uri: is_fetched.then(|| format!("{origin}{}/*", own(Endpoint::RequestObject))),
-                jwks_uri: key.map(|_| format!("{origin}{}", own(Endpoint::ClientJwks))),
-                jwks: key.map(|key| json!({ "keys": [key.public_jwk()] })),
+                jwks_uri: keys.as_ref().map(|_| format!("{origin}{}", own(Endpoint::ClientJwks))),
+                jwks: keys.map(|keys| json!({ "keys": keys })),
             })
         })
     });

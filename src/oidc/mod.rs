@@ -77,6 +77,7 @@ use std::time::Duration;
 
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
+use serde_json::Value;
 use url::Url;
 
 use crate::foundation::secret::Secret;
@@ -155,6 +156,15 @@ pub struct Settings {
     pub params: Vec<(String, String)>,
     /// How sign-out at the provider is asked for.
     pub logout: Logout,
+}
+
+impl Settings {
+    /// The public halves of our keys, as the provider has to know them (RFC 7517 section 4): what we sign with, and
+    /// what it encrypts to.
+    pub fn public_keys(&self) -> Vec<Value> {
+        let signs = self.private_key.iter().map(|key| key.public_jwk().clone());
+        signs.chain(self.decryption_keys.iter().map(DecryptionKey::public_jwk)).collect()
+    }
 }
 
 /// What a provider speaks, and with it what says who signed in.

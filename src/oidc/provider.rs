@@ -27,8 +27,7 @@ use super::report::Told;
 use super::token;
 use super::transport::Transport;
 use super::{
-    ClientAuth, Discovery, Protocol, Settings, SigningKey, client_choice, discovery, introspection, jarm,
-    report,
+    ClientAuth, Discovery, Protocol, Settings, client_choice, discovery, introspection, jarm, report,
 };
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::{Origin, Scheme};
@@ -254,11 +253,6 @@ impl Provider {
             introspection: metadata.introspection_auth.method(),
             revocation: metadata.revocation_auth.method(),
         })
-    }
-
-    /// The key that we sign with at this provider.
-    pub fn signing_key(&self) -> Option<&SigningKey> {
-        self.settings.private_key.as_deref()
     }
 
     /// How to send the browser to the provider's own sign-out; `None` where the provider has none or is not

@@ -207,6 +207,17 @@ async fn keys_are_rotated_by_a_list_and_a_plain_token_is_fine_until_the_provider
     }
 }
 
+#[tokio::test]
+async fn the_public_half_of_each_key_is_served_for_the_provider_and_nothing_of_the_private_one() {
+    let keys = [EncryptionKey::new("RSA-OAEP-256"), EncryptionKey::new("ECDH-ES")];
+    let (gateway, _rogue, _app) = with_rogue(&[&keys[0], &keys[1]]).await;
+    let served = Browser::new().get(&gateway.url("/_sso/client-jwks.json")).await.expect(200).json();
+    let told: Vec<_> =
+        served["keys"].as_array().unwrap().iter().map(|key| [&key["use"], &key["alg"], &key["d"]]).collect();
+    let expected = |alg: &str| [json!("enc"), json!(alg), json!(null)];
+    assert_eq!(told, [expected("RSA-OAEP-256").each_ref(), expected("ECDH-ES").each_ref()]);
+}
+
 /// What the provider says of the person that everybody here is.
 fn person(rogue: &Rogue) -> Value {
     json!({"iss": rogue.issuer(), "aud": "lms", "sub": "u-1", "email": "anna@school.example"})

@@ -1,4 +1,5 @@
-//! `GET E/client-jwks.json`: the public halves of the keys that we sign with, for a provider's `jwks_uri`.
+//! `GET E/client-jwks.json`: the public halves of the keys that we sign with and that answers are
+//! encrypted to, for a provider's `jwks_uri`.
 //!
 //! Not the keys of identity statements, which apps read.
 
@@ -12,7 +13,7 @@ use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
 use crate::gateway::request::Facts;
 
-/// The key set (RFC 7517 section 5) of the app's providers; empty when we sign nothing.
+/// The key set (RFC 7517 section 5) of the app's providers; empty when there are none.
 ///
 /// # Errors
 /// 405 for any method but GET and HEAD.
@@ -20,10 +21,10 @@ pub fn answer(app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Fail
     if !matches!(*facts.method, Method::GET | Method::HEAD) {
         return Err(Failure::Method { allowed: "GET, HEAD" });
     }
-    let mut keys: Vec<&Value> = Vec::new();
-    for key in app.providers.iter().filter_map(|provider| provider.signing_key()) {
-        if !keys.contains(&key.public_jwk()) {
-            keys.push(key.public_jwk());
+    let mut keys: Vec<Value> = Vec::new();
+    for key in app.providers.iter().flat_map(|provider| provider.settings().public_keys()) {
+        if !keys.contains(&key) {
+            keys.push(key);
         }
     }
     let mut response = own(StatusCode::OK, Body::full(json!({ "keys": keys }).to_string()));
