@@ -68,6 +68,10 @@ upstream = "http://127.0.0.1:3000"
     let provider = &good(by_hand).providers[0];
     assert_eq!(provider.protocol, oidc::Protocol::OAuth2 { subject: None });
     assert_eq!((provider.issuer.as_str(), provider.discovery), ("", oidc::Discovery::ByHand));
+    // Nobody without a name and keys can vouch for a signed response.
+    let signed = by_hand.replace("client_id  ", "response_mode = \"jwt\"\nclient_id  ");
+    let told: Vec<String> = problems(&signed).iter().map(|problem| problem.key().to_owned()).collect();
+    assert_eq!(told, ["providers.plain.issuer", "providers.plain.jwks_uri"]);
     assert!(provider.scopes.is_empty());
 
     let named = by_hand
