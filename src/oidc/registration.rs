@@ -39,6 +39,20 @@ pub struct Registered {
     pub other_client_auth: Option<String>,
 }
 
+/// The scopes that a client is registered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scopes {
+    /// Those of the settings.
+    All,
+    /// Those but `openid`, which to Keycloak is none that a client could be given.
+    WithoutOpenid,
+}
+
+/// Whether a refusal is of the scopes. Nothing was made then, so that it may be asked once more.
+pub(super) fn refuses_scopes(answer: &Result<Registered, OidcError>) -> bool {
+    matches!(answer, Err(OidcError::Refused(refusal)) if refusal.error == "insufficient_scope")
+}
+
 /// RFC 7591 section 3.1: the client's metadata, with the initial access token where there is one.
 pub(super) fn request(
     settings: &Settings,
@@ -47,8 +61,9 @@ pub(super) fn request(
     addresses: &ClientAddresses,
     name: &str,
     token: Option<&Secret>,
+    scopes: Scopes,
 ) -> Result<HttpRequest, OidcError> {
-    let body = Value::Object(client(settings, metadata, addresses, name));
+    let body = Value::Object(client(settings, metadata, addresses, name, scopes));
     message::post_json(Call::Registration, endpoint, &body, token)
 }
 
@@ -58,6 +73,7 @@ fn client(
     metadata: &Metadata,
     addresses: &ClientAddresses,
     name: &str,
+    scopes: Scopes,
 ) -> Map<String, Value> {
     let refresh = settings.scopes.iter().any(|scope| scope == "offline_access");
     let grants =
@@ -69,8 +85,10 @@ fn client(
     put("response_types", json!(["code"]));
     put("grant_types", json!(grants));
     put("token_endpoint_auth_method", json!(metadata.client_auth.method().name()));
-    if !settings.scopes.is_empty() {
-        put("scope", json!(settings.scopes.join(" ")));
+    let counts = |scope: &&str| scopes == Scopes::All || *scope != "openid";
+    let named: Vec<&str> = settings.scopes.iter().map(String::as_str).filter(counts).collect();
+    if !named.is_empty() {
+        put("scope", json!(named.join(" ")));
     }
     if settings.protocol == Protocol::OpenIdConnect {
         put("application_type", json!("web"));
@@ -140,7 +158,8 @@ mod tests {
         let metadata = fixture::metadata(&settings);
         let endpoint = url("https://id.example/reg");
         let token = Secret::new("initial");
-        let request = request(&settings, &metadata, &endpoint, &addresses, "LMS", Some(&token)).unwrap();
+        let request =
+            request(&settings, &metadata, &endpoint, &addresses, "LMS", Some(&token), Scopes::All).unwrap();
         assert_eq!(request.headers()["authorization"], "Bearer initial");
         assert_eq!(request.headers()["content-type"], "application/json");
         let sent: Value = serde_json::from_slice(request.body()).unwrap();
@@ -175,5 +194,18 @@ mod tests {
         ] {
             assert_eq!(response(&metadata, &answer(status, body)).unwrap_err().code(), code);
         }
+    }
+
+    #[test]
+    fn openid_is_left_out_where_it_is_no_scope_to_the_provider() {
+        let mut settings = fixture::settings("https://id.example");
+        settings.scopes = vec!["openid".into(), "email".into()];
+        let (metadata, addresses) = (fixture::metadata(&settings), ClientAddresses::default());
+        for (scopes, named) in [(Scopes::All, "openid email"), (Scopes::WithoutOpenid, "email")] {
+            assert_eq!(client(&settings, &metadata, &addresses, "LMS", scopes)["scope"], named);
+        }
+        let refused = |error: &str| response(&metadata, &answer(403, json!({ "error": error }).to_string()));
+        assert!(refuses_scopes(&refused("insufficient_scope")));
+        assert!(!refuses_scopes(&refused("invalid_client_metadata")));
     }
 }

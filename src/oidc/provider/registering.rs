@@ -4,7 +4,7 @@ use super::Provider;
 use crate::foundation::secret::Secret;
 use crate::oidc::error::OidcError;
 use crate::oidc::message::Call;
-use crate::oidc::registration::{self, ClientAddresses, Registered};
+use crate::oidc::registration::{self, ClientAddresses, Registered, Scopes};
 
 impl Provider {
     /// Registers a client with these addresses (RFC 7591). `token` is the initial access token that many providers
@@ -21,8 +21,13 @@ impl Provider {
         let metadata = self.known_metadata().await?;
         let missing = OidcError::EndpointMissing { endpoint: "registration_endpoint" };
         let endpoint = metadata.registration.as_ref().ok_or(missing)?;
-        let request = registration::request(&self.settings, &metadata, endpoint, addresses, name, token)?;
-        let answer = self.transport.exchange(Call::Registration, request).await?;
-        registration::response(&metadata, &answer)
+        let register = async |scopes| {
+            let request =
+                registration::request(&self.settings, &metadata, endpoint, addresses, name, token, scopes)?;
+            let answer = self.transport.exchange(Call::Registration, request).await?;
+            registration::response(&metadata, &answer)
+        };
+        let answer = register(Scopes::All).await;
+        if registration::refuses_scopes(&answer) { register(Scopes::WithoutOpenid).await } else { answer }
     }
 }
