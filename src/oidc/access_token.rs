@@ -157,7 +157,6 @@ pub(super) fn introspected(
     {
         return Err(TokenRefused::Expired(now.since(expires_at)));
     }
-    check_kind(&answer)?;
     check_audience(&answer, settings)?;
     made(answer, now)
 }

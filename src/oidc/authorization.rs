@@ -17,7 +17,7 @@ use super::dpop::ProofKey;
 use super::error::OidcError;
 use super::metadata::Metadata;
 use super::request_object::Parameters;
-use super::{Carrier, Protocol, ResponseMode, Settings, TokenBinding};
+use super::{Carrier, Protocol, ResponseMode, Settings};
 use crate::foundation::random;
 use crate::foundation::secret::Secret;
 
@@ -150,10 +150,7 @@ pub(super) fn request(
     if let Some(max_age) = [settings.max_age, login.max_age].into_iter().flatten().min() {
         request = request.set_max_age(max_age);
     }
-    let proof_key = match settings.binding {
-        TokenBinding::Bearer => None,
-        TokenBinding::Key => Some(ProofKey::generate()?),
-    };
+    let proof_key = ProofKey::wanted(settings.binding)?;
     // RFC 9449 section 10.
     // SECURITY: a stolen code is worth nothing without the key that it was asked for with.
     let thumbprint = match &proof_key {
@@ -251,6 +248,7 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
+    use crate::oidc::TokenBinding;
     use crate::oidc::fixture;
 
     fn callback() -> LoginRequest {

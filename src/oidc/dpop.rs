@@ -63,6 +63,14 @@ impl ProofKey {
         Ok(Secret::new(URL_SAFE_NO_PAD.encode(scalar().map_err(|_| OidcError::ProofKey)?.as_ref())))
     }
 
+    /// A new key for one login, where tokens are bound.
+    pub(super) fn wanted(binding: TokenBinding) -> Result<Option<Secret>, OidcError> {
+        match binding {
+            TokenBinding::Bearer => Ok(None),
+            TokenBinding::Key => Self::generate().map(Some),
+        }
+    }
+
     /// The key that was kept.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::oidc::device::{self, Answer, PendingDevice};
 use crate::oidc::dpop::ProofKey;
 use crate::oidc::error::OidcError;
 use crate::oidc::message::Call;
-use crate::oidc::{Protocol, TokenBinding, token};
+use crate::oidc::{Protocol, token};
 
 impl Provider {
     /// Asks for a code that a person enters on another device. `None` where the provider has no such thing.
@@ -25,10 +25,7 @@ impl Provider {
         let metadata = self.known_metadata().await?;
         let Some(endpoint) = &metadata.device else { return Ok(None) };
         // SECURITY: as of a login through a browser: a stolen token, or device code, is worth nothing without the key.
-        let proof_key = match self.settings.binding {
-            TokenBinding::Bearer => None,
-            TokenBinding::Key => Some(ProofKey::generate()?),
-        };
+        let proof_key = ProofKey::wanted(self.settings.binding)?;
         let form = device::form(&self.settings, acr_values.as_deref(), max_age);
         let answer = self.post(Call::Device, metadata.client_auth, endpoint, form).await?;
         device::response(&self.settings, &answer, acr_values, proof_key).map(Some)
@@ -80,7 +77,7 @@ mod tests {
     use super::*;
     use crate::foundation::clock::{Clock, Timestamp};
     use crate::oidc::fixture::{self, FakeProvider, Signer};
-    use crate::oidc::{Algorithm, Settings};
+    use crate::oidc::{Algorithm, Settings, TokenBinding};
 
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 

@@ -11,9 +11,11 @@ use super::Provider;
 use crate::foundation::certificate;
 use crate::foundation::finding::Finding;
 use crate::foundation::random;
+use crate::foundation::secret::Secret;
 use crate::oidc::authorization::LoginRequest;
 use crate::oidc::carriage::Carriage;
 use crate::oidc::client_auth::Form;
+use crate::oidc::dpop::ProofKey;
 use crate::oidc::error::OidcError;
 use crate::oidc::examination::{self, AskedRedirect};
 use crate::oidc::message::{self, Call};
@@ -55,13 +57,27 @@ impl Provider {
                 .with("code", &random::token())
                 .with("redirect_uri", first.uri.as_str())
                 .with("code_verifier", &random::token());
-            let answer = self.post(Call::Token, metadata.client_auth, &metadata.token, form).await;
+            let answer = match ProofKey::wanted(self.settings.binding) {
+                Ok(key) => self.ask_for_made_up(&metadata, form, key.as_ref()).await,
+                Err(error) => Err(error),
+            };
             if let Ok(answer) = &answer {
                 findings.extend(self.certificate(&metadata.token, answer, &mut seen));
             }
             findings.push(examination::token_answer(&answer));
         }
         findings
+    }
+
+    /// As a sign-in would ask: with a proof of a key where tokens are bound, for some look at that first.
+    async fn ask_for_made_up(
+        &self,
+        metadata: &Metadata,
+        form: Form,
+        key: Option<&Secret>,
+    ) -> Result<HttpResponse, OidcError> {
+        let key = key.map(ProofKey::open).transpose()?;
+        self.ask_for_tokens(metadata, form, key.as_ref()).await
     }
 
     async fn examine_metadata(
