@@ -44,3 +44,6 @@ mod screens;
 
 /// Access tokens that clients of an API bring.
 mod api;
+
+/// Commands that operators type before anybody signs in.
+mod operators;

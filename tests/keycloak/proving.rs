@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use crate::realm::{Keycloak, sign_in};
 use crate::world::{Browser, Gateway, Server, World};
 
-const KEY: &str = "private_key = { file = \"client.key\" }\n";
+/// The line of the provider's table that names the key of [`with_key`].
+pub const KEY: &str = "private_key = { file = \"client.key\" }\n";
 
 /// A world with a private key of this kind.
-fn with_key(kind: &'static SignatureAlgorithm) -> World {
+pub fn with_key(kind: &'static SignatureAlgorithm) -> World {
     let world = World::new();
     let pem = KeyPair::generate_for(kind).unwrap().serialize_pem();
     std::fs::write(world.dir.path().join("client.key"), pem).unwrap();
@@ -39,7 +40,7 @@ fn entered(world: &World, client: Value) -> Value {
 }
 
 /// A client whose public keys are fetched from the gateway.
-fn fetched(world: &World, client: Value) -> Value {
+pub fn fetched(world: &World, client: Value) -> Value {
     let mut client = client;
     client["attributes"]["use.jwks.url"] = json!("true");
     client["attributes"]["jwks.url"] = json!(format!("{}/_sso/client-jwks.json", world.origin()));

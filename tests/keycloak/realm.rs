@@ -33,7 +33,7 @@ pub struct Keycloak {
 }
 
 /// A secret whose characters mean something in a URL, a form and Basic authentication (RFC 6749 section 2.3.1).
-const SECRET: &str = "p+ss word: 100%&=/?~";
+pub const SECRET: &str = "p+ss word: 100%&=/?~";
 
 impl Keycloak {
     /// The one that `./test keycloak` has started.

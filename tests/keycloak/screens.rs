@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::realm::{Keycloak, log_in};
 use crate::world::browser::Response;
-use crate::world::{Ask, Browser, html};
+use crate::world::{Ask, Browser, World, html};
 
 /// The screen as it stands there, until it shows something else than the code.
 async fn wait(screen: &Browser, mut page: Response) -> Response {
@@ -43,6 +43,22 @@ async fn decide(phone: &Browser, address: &str, code: &str, button: &str) -> Res
         };
     }
     page
+}
+
+#[tokio::test]
+async fn what_a_screen_gets_is_bound_to_a_key_where_that_is_asked_for() {
+    let more = json!({"attributes": {"oauth2.device.authorization.grant.enabled": "true",
+        "oauth2.device.polling.interval": "1", "dpop.bound.access.tokens": "true"}});
+    let keycloak = Keycloak::running().await;
+    let (gateway, app) = keycloak.gateway_in(World::new(), more, "dpop = true", "").await;
+    let screen = Browser::new();
+    let page = screen.get(&gateway.url("/_sso/device")).await.expect(200);
+    let text = page.text();
+    let (code, address) = (between(&text, "user-code\">", "<"), between(&text, "<bdi>", "<"));
+    decide(&Browser::new(), address, code, "accept").await;
+    let there = wait(&screen, page).await;
+    assert_eq!(there.status, 200, "{there:?}\n{}", gateway.log());
+    assert_eq!(app.last().header("x-auth-email").as_deref(), Some("ivanov@school.example"), "of userinfo");
 }
 
 #[tokio::test]
