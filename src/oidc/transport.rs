@@ -62,7 +62,8 @@ impl Transport {
             .no_proxy()
             .dns_resolver(Loopback)
             .pool_max_idle_per_host(8)
-            .pool_idle_timeout(Duration::from_secs(60))
+            // Node.js, which many providers run on, closes after five: what is sent then, a code above all, is lost.
+            .pool_idle_timeout(Duration::from_secs(4))
             .tls_backend_preconfigured(tls(&self.ca, self.certificate.as_ref())?)
             .build()
             .map_err(|error| SetupError::Client(error.to_string()))?;
