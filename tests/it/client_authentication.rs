@@ -137,7 +137,7 @@ async fn the_public_key_is_printed_and_served_and_nothing_of_the_private_one() {
     let served = Browser::new().get(&key_set(&world)).await.expect(200);
     assert_eq!(served.json(), told["jwks"]);
     assert_eq!(served.header("content-type").as_deref(), Some("application/jwk-set+json"));
-    assert_eq!(served.header("cache-control").as_deref(), Some("public, max-age=300"));
+    assert_eq!(served.header("cache-control").as_deref(), Some("no-store"));
     let key = &served.json()["keys"][0];
     for member in ["d", "p", "q", "dp", "dq", "qi"] {
         assert!(key[member].is_null(), "{member}");

@@ -101,7 +101,7 @@ async fn the_key_set_is_public_and_holds_nothing_private() {
     let (gateway, ..) = World::with_rogue("").await;
     let answer = Browser::new().fetch(&gateway.url("/_sso/jwks.json")).await.expect(200);
     assert_eq!(answer.header("content-type").as_deref(), Some("application/jwk-set+json"));
-    assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=3600"));
+    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
     for key in answer.json()["keys"].as_array().unwrap() {
         let names: Vec<&String> = key.as_object().unwrap().keys().collect();
         assert_eq!(names, ["kty", "crv", "x", "y", "alg", "use", "kid"]);

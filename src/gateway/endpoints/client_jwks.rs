@@ -3,7 +3,7 @@
 //!
 //! Not the keys of identity statements, which apps read.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -28,9 +28,7 @@ pub fn answer(app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Fail
         }
     }
     let mut response = own(StatusCode::OK, Body::full(json!({ "keys": keys }).to_string()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
-    // A provider may keep them, not so long that a new key would be unknown there for hours.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    let kind = HeaderValue::from_static("application/jwk-set+json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(response)
 }

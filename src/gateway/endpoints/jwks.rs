@@ -1,6 +1,6 @@
 //! `GET E/jwks.json`: the public keys of the signed identity statements, for the apps that check them.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use crate::foundation::body::Body;
@@ -9,7 +9,7 @@ use crate::gateway::answer::own;
 use crate::gateway::failure::Failure;
 use crate::gateway::request::Facts;
 
-/// The key set (RFC 7517 section 5). It may be kept for an hour: the next key is in it a month before it signs.
+/// The key set (RFC 7517 section 5). The next key is in it a month before it signs, so an app may keep it.
 ///
 /// # Errors
 /// When the method is another.
@@ -21,8 +21,7 @@ pub fn answer(worker: &Worker, facts: &Facts<'_>) -> Result<Response<Body>, Fail
     let keys = gateway.statements.published(gateway.clock.now());
     let keys = keys.map_err(|_| Failure::Internal("the keys of identity statements can't be made"))?;
     let mut response = own(StatusCode::OK, Body::full(keys));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    let kind = HeaderValue::from_static("application/jwk-set+json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
     Ok(response)
 }
