@@ -18,6 +18,7 @@ use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::Origin;
 use crate::foundation::sealing::{KeyRing, RecordSecret, RootKey};
 
+mod aside;
 mod cookie;
 mod data;
 mod ending;

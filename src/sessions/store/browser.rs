@@ -9,13 +9,15 @@ use std::collections::{BTreeSet, HashSet};
 use std::future::ready;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Change, Custody, Gone, Kept, Pending, RecordName, Store, StoreError};
+use super::notes::Notes;
+use super::{Change, Custody, Gone, Kept, NoteName, Pending, RecordName, Store, StoreError};
 use crate::foundation::clock::Timestamp;
 
 /// Sessions in the browsers' cookies, and the list of those that were ended here.
 pub(in crate::sessions) struct BrowserStore {
     limit: usize,
     ended: Mutex<Ended>,
+    notes: Notes,
 }
 
 #[derive(Default)]
@@ -27,7 +29,7 @@ struct Ended {
 impl BrowserStore {
     /// A store that remembers at most `limit` ended sessions, each until it would have ended by itself.
     pub(in crate::sessions) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), ended: Mutex::default() }
+        Self { limit: limit.max(1), ended: Mutex::default(), notes: Notes::default() }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Ended) -> T) -> T {
@@ -68,6 +70,14 @@ impl Store for BrowserStore {
 
     fn count(&self) -> Pending<'_, Option<u64>> {
         Box::pin(ready(Ok(None)))
+    }
+
+    fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {
+        Box::pin(ready(Ok(self.notes.put(name, text, now, until))))
+    }
+
+    fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(self.notes.take(&name, now))))
     }
 
     fn close(&self) -> Pending<'_, ()> {

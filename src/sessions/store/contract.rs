@@ -16,7 +16,9 @@ use crate::foundation::sealing::{KeyRing, RootKey};
 use crate::sessions::data::tests::ivan;
 use crate::sessions::{CookieNames, Live, SameSite, SessionData, Sessions, Settings, StoreKind};
 
+mod aside;
 mod renewals;
+pub(in crate::sessions) use aside::*;
 pub(in crate::sessions) use renewals::*;
 
 pub(in crate::sessions) const START: Timestamp = Timestamp::from_secs(1_763_750_000);
@@ -45,6 +47,8 @@ macro_rules! keeps_the_contract {
             a_renewed_session_has_its_new_content_everywhere_and_is_the_same_session
             a_renewal_brings_no_ended_session_back
             a_browser_that_missed_the_new_cookie_finds_the_new_content_all_the_same
+            a_claim_is_granted_once_and_again_when_its_time_is_over
+            what_is_laid_aside_is_taken_up_once_by_who_holds_its_secret
         );
     };
     (@ $open:expr; $($promise:ident)*) => { $(

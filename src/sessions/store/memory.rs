@@ -7,13 +7,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::ready;
 use std::sync::{Mutex, PoisonError};
 
-use super::{BATCH, Change, Custody, Entry, IndexName, Kept, Pending, RecordName, Store};
+use super::notes::Notes;
+use super::{BATCH, Change, Custody, Entry, IndexName, Kept, NoteName, Pending, RecordName, Store};
 use crate::foundation::clock::Timestamp;
 
 /// Sessions in this process's memory.
 pub(in crate::sessions) struct MemoryStore {
     limit: usize,
     shelves: Mutex<Shelves>,
+    notes: Notes,
 }
 
 #[derive(Default)]
@@ -27,7 +29,7 @@ struct Shelves {
 impl MemoryStore {
     /// An empty store of at most `limit` sessions, but of one at least.
     pub(in crate::sessions) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), shelves: Mutex::default() }
+        Self { limit: limit.max(1), shelves: Mutex::default(), notes: Notes::default() }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Shelves) -> T) -> T {
@@ -50,6 +52,14 @@ impl Store for MemoryStore {
 
     fn count(&self) -> Pending<'_, Option<u64>> {
         Box::pin(ready(Ok(self.with(|shelves| u64::try_from(shelves.entries.len()).ok()))))
+    }
+
+    fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {
+        Box::pin(ready(Ok(self.notes.put(name, text, now, until))))
+    }
+
+    fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(self.notes.take(&name, now))))
     }
 
     fn close(&self) -> Pending<'_, ()> {

@@ -18,6 +18,7 @@ mod browser;
 pub(super) mod contract;
 mod file;
 mod memory;
+mod notes;
 
 pub(super) use browser::BrowserStore;
 pub(super) use file::{FileStore, OpenError};
@@ -28,6 +29,12 @@ pub(super) type RecordName = [u8; 32];
 
 /// The name of an index entry: who it is about cannot be learnt from it.
 pub(super) type IndexName = [u8; 32];
+
+/// The name of a note: what it is about cannot be learnt from it.
+pub(super) type NoteName = [u8; 32];
+
+/// How many bytes of notes a process keeps that keeps them itself.
+const NOTES: usize = 64 << 20;
 
 /// The most records that one [`Change::Sweep`] removes, and the most that one [`Change::Touch`] should name,
 /// so that no sign-in waits long behind them.
@@ -52,6 +59,12 @@ pub(super) trait Store: Send + Sync {
 
     /// How many records there are; `None` where nobody can know.
     fn count(&self) -> Pending<'_, Option<u64>>;
+
+    /// Puts down a note, a sealed text with an end of its own, where none of that name lies; tells whether it did.
+    fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool>;
+
+    /// Takes a note up: of several who ask, one gets it.
+    fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>>;
 
     /// Lets go of files and connections; a store may be used again after it.
     fn close(&self) -> Pending<'_, ()>;

@@ -4,12 +4,15 @@
 //! none of it runs on a worker: a thread of its own writes, the control runtime's blocking threads read. After
 //! an input or output error the file is opened anew for the next caller.
 
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::{Change, Custody, Kept, Pending, RecordName, Store, StoreError};
+use super::notes::Notes;
+use super::{Change, Custody, Kept, NoteName, Pending, RecordName, Store, StoreError};
+use crate::foundation::clock::Timestamp;
 
 mod disk;
 mod tables;
@@ -24,6 +27,7 @@ pub(in crate::sessions) struct FileStore {
     disk: Arc<Disk>,
     writer: Writer,
     control: Handle,
+    notes: Notes,
 }
 
 impl FileStore {
@@ -38,7 +42,7 @@ impl FileStore {
     fn on(disk: Disk, limit: usize, control: Handle) -> Result<Self, OpenError> {
         let disk = Arc::new(disk);
         let writer = Writer::start(Arc::clone(&disk), limit.max(1)).map_err(OpenError::Io)?;
-        Ok(Self { disk, writer, control })
+        Ok(Self { disk, writer, control, notes: Notes::default() })
     }
 
     fn read<T: Send + 'static>(
@@ -71,6 +75,14 @@ impl Store for FileStore {
 
     fn count(&self) -> Pending<'_, Option<u64>> {
         self.read(|txn| tables::count(txn).map(Some))
+    }
+
+    fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {
+        Box::pin(ready(Ok(self.notes.put(name, text, now, until))))
+    }
+
+    fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
+        Box::pin(ready(Ok(self.notes.take(&name, now))))
     }
 
     fn close(&self) -> Pending<'_, ()> {
