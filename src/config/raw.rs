@@ -270,6 +270,7 @@ pub(super) struct Rule {
     pub(super) methods: Option<Vec<String>>,
     pub(super) access: Option<String>,
     pub(super) scopes: Vec<String>,
+    pub(super) provider: Option<String>,
     pub(super) allow: Option<String>,
     pub(super) acr: Option<String>,
     pub(super) max_age: Option<String>,

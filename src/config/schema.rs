@@ -230,6 +230,7 @@ pub(super) const KEYS: &[Key] = &[
     now("apps.*.rules.methods", Texts),
     now("apps.*.rules.access", Text),
     now("apps.*.rules.scopes", Texts),
+    now("apps.*.rules.provider", Text),
     now("apps.*.rules.allow", Text),
     now("apps.*.rules.acr", Text),
     now("apps.*.rules.max_age", Duration),

@@ -69,7 +69,7 @@ pub fn decide(
     // prove nothing. And a token is no sign-in.
     let profile = match (rules.access(fit), person) {
         (Access::Public, _) => return admit(person),
-        (Access::Bearer, Some(profile)) if profile.holder() == Holder::Token => profile,
+        (Access::Bearer, Some(profile)) if matches!(profile.holder(), Holder::Token(_)) => profile,
         (Access::Bearer, _) => return Decision::Token,
         (Access::SignedIn, Some(profile)) if profile.holder() == Holder::Session => profile,
         (Access::SignedIn, _) => return Decision::SignIn,

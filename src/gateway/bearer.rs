@@ -32,6 +32,7 @@ pub struct Bearers(Vec<RefCell<LruCache<Box<[u8]>, Known>>>);
 #[derive(Clone, Debug)]
 struct Known {
     profile: Rc<Profile>,
+    provider: Rc<str>,
     scopes: Rc<[String]>,
     until: Timestamp,
 }
@@ -133,17 +134,21 @@ pub async fn holder(
     let known = match worker.bearers.get(app.number, token.as_bytes(), now) {
         Some(known) => known,
         None => {
-            let access = ask(worker, app, token).await?;
+            let (provider, access) = ask(worker, app, app.settings.rules.provider(fit), token).await?;
             let subject = access.subject.as_str().into();
             let claims = &access.claims;
-            let profile =
-                Profile::new(&app.settings, Holder::Token, subject, claims, &Tokens::default(), None);
-            let scopes = access.scopes.as_slice().into();
-            let known = Known { profile: Rc::new(profile), scopes, until: access.believed_until };
+            let holder = Holder::Token(access.expires_at);
+            let profile = Profile::new(&app.settings, holder, subject, claims, &Tokens::default(), None);
+            let (scopes, provider) = (access.scopes.as_slice().into(), provider.name().into());
+            let known = Known { profile: Rc::new(profile), provider, scopes, until: access.believed_until };
             worker.bearers.keep(app.number, token.as_bytes(), known.clone());
             known
         }
     };
+    // SECURITY: another rule may have taken it, from a provider that this one does not trust.
+    if app.settings.rules.provider(fit).is_some_and(|wanted| *wanted != *known.provider) {
+        return Err(Failure::Token(TokenProblem::Invalid(TokenRefused::Issuer)));
+    }
     let wanted = app.settings.rules.scopes(fit);
     if !wanted.iter().all(|scope| known.scopes.contains(scope)) {
         return Err(Failure::Token(TokenProblem::Scope(wanted.to_vec())));
@@ -167,30 +172,33 @@ fn presented(headers: &HeaderMap) -> Result<&str, TokenProblem> {
     Some(token.trim_matches(' ')).filter(|token| !token.is_empty()).ok_or(TokenProblem::Request)
 }
 
-/// Asks the provider that the token names as its issuer, else each of the app's in turn.
-async fn ask(worker: &Worker, app: &Protected, token: &str) -> Result<Arc<AccessToken>, Failure> {
+/// Asks the provider that issued the token: the one that the rule names, or that the token does, or the app's only
+/// one.
+async fn ask(
+    worker: &Worker,
+    app: &Protected,
+    wanted: Option<&str>,
+    token: &str,
+) -> Result<(Arc<Provider>, Arc<AccessToken>), Failure> {
+    let refused = |why| Failure::Token(TokenProblem::Invalid(why));
     let issuer = named_issuer(token);
-    let named = |provider: &&Arc<Provider>| issuer.as_deref().is_none_or(|issuer| provider.issues(issuer));
-    let providers: Vec<_> = app.providers.iter().filter(named).cloned().collect();
-    let token = token.to_owned();
-    let asked = worker.gateway.control.spawn(async move {
-        let mut outcome = Err(Disbelief::Refused(TokenRefused::Issuer));
-        for provider in providers {
-            let believed = provider.believe(&token).await;
-            match (&outcome, &believed) {
-                (_, Ok(_)) => return believed,
-                // What can't be told now may be a yes: it outweighs a no.
-                (Err(Disbelief::Unknown(_)), Err(_)) => {}
-                _ => outcome = believed,
-            }
-        }
-        outcome
+    let mut providers = app.providers.iter().filter(|provider| {
+        wanted.is_none_or(|name| provider.name() == name)
+            && issuer.as_deref().is_none_or(|issuer| provider.issues(issuer))
     });
-    let outcome = asked.await.map_err(|_| Failure::Internal("a question about a token was cut off"))?;
-    outcome.map_err(|disbelief| match disbelief {
-        Disbelief::Refused(why) => Failure::Token(TokenProblem::Invalid(why)),
-        Disbelief::Unknown(error) => Failure::TokenUnknown(error),
-    })
+    let provider = providers.next().ok_or_else(|| refused(TokenRefused::Issuer))?;
+    // SECURITY: a provider that is shown another's token could use it.
+    if providers.next().is_some() {
+        return Err(refused(TokenRefused::Unattributed));
+    }
+    let (asked, token) = (Arc::clone(provider), token.to_owned());
+    let asking = worker.gateway.control.spawn(async move { asked.believe(&token).await });
+    let outcome = asking.await.map_err(|_| Failure::Internal("a question about a token was cut off"))?;
+    match outcome {
+        Ok(access) => Ok((Arc::clone(provider), access)),
+        Err(Disbelief::Refused(why)) => Err(refused(why)),
+        Err(Disbelief::Unknown(error)) => Err(Failure::TokenUnknown(error)),
+    }
 }
 
 #[cfg(test)]

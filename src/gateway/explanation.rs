@@ -134,7 +134,7 @@ fn walk(
         let tokens = Tokens { access: token(), id: token(), refresh: None, proof_key: None };
         let auth_time = claims.0.get("auth_time").and_then(Value::as_u64).map(Timestamp::from_secs);
         let holder = match app.settings.rules.access(fit) {
-            Access::Bearer => Holder::Token,
+            Access::Bearer => Holder::Token(None),
             Access::Public | Access::SignedIn => Holder::Session,
         };
         Rc::new(Profile::new(&app.settings, holder, (&*subject).into(), claims, &tokens, auth_time))

@@ -15,10 +15,12 @@ use super::apps::Protected;
 use super::authentication::Person;
 use super::authorization::Admission;
 use super::failure::Failure;
+use super::profile::Holder;
 use super::request::Marks;
 use super::visitor::{Trust, Tunnel, Visitor};
 use super::{StripPrefix, Worker, negotiation};
 use crate::foundation::body::Body;
+use crate::foundation::clock::Timestamp;
 use crate::upstream::upgrade::{self, Switch};
 use crate::upstream::{Fields, headers};
 
@@ -79,6 +81,10 @@ async fn open_websocket(
 ) -> Result<Response<Body>, Failure> {
     let mut request = request.map(|_| Body::empty());
     let fields = rewrite(worker, app, visitor, admission, &mut request, marks)?;
+    let token_end = admission.profile().and_then(|profile| match profile.holder() {
+        Holder::Token(end) => end,
+        Holder::Session => None,
+    });
     let switched = worker.upstream(app)?.switch(request, &fields).await;
     match switched.map_err(Failure::Upstream)? {
         Switch::Answer(mut answer) => {
@@ -87,15 +93,22 @@ async fn open_websocket(
         }
         Switch::Tunnel(mut answer, end) => {
             app.cookies.strip_set(answer.headers_mut());
-            visitor.tunnels(Tunnel { app: end, ended: Box::pin(session_end(Rc::clone(worker), person)) });
+            visitor.tunnels(Tunnel {
+                app: end,
+                ended: Box::pin(right_end(Rc::clone(worker), person, token_end)),
+            });
             Ok(answer)
         }
     }
 }
 
-/// Resolves when a WebSocket's session is over, ended or run out; never for nobody's.
-async fn session_end(worker: Rc<Worker>, person: Option<Person>) {
-    let Some(person) = person else { return std::future::pending().await };
+/// Resolves when what let a WebSocket in is over: its session, ended or run out, or its access token; never for
+/// nobody's.
+async fn right_end(worker: Rc<Worker>, person: Option<Person>, token_end: Option<Timestamp>) {
+    let Some(person) = person else {
+        let Some(end) = token_end else { return std::future::pending().await };
+        return tokio::time::sleep(end.since(worker.gateway.clock.now())).await;
+    };
     loop {
         let now = worker.gateway.clock.now();
         if !person.live.is_alive(now) {

@@ -36,8 +36,8 @@ pub struct Profile {
 pub enum Holder {
     /// A browser with a session.
     Session,
-    /// A client with an access token.
-    Token,
+    /// A client with an access token, and when that ends, where it is said.
+    Token(Option<Timestamp>),
 }
 
 impl Profile {

@@ -37,6 +37,8 @@ pub struct RuleSpec {
     pub strength: Option<Strength>,
     /// The scopes that an access token must have.
     pub scopes: Vec<String>,
+    /// The provider that an access token must come from; `None`: any that the app trusts.
+    pub provider: Option<String>,
 }
 
 /// Who may enter by a rule.
@@ -60,6 +62,7 @@ pub struct Rule {
     allow: Option<Expression>,
     strength: Option<Strength>,
     scopes: Vec<String>,
+    provider: Option<String>,
     /// What it is for, for logs.
     subject: String,
 }
@@ -108,6 +111,7 @@ impl Rule {
             allow,
             strength: spec.strength,
             scopes: spec.scopes,
+            provider: spec.provider,
             subject,
         })
     }
@@ -302,6 +306,14 @@ impl AccessRules {
         match fit {
             Fit::Rule(number) => self.rules.get(number).map_or(&[], |rule| &rule.scopes),
             Fit::Default => &[],
+        }
+    }
+
+    /// The provider that an access token must come from for a rule; `None`: any that the app trusts.
+    pub fn provider(&self, fit: Fit) -> Option<&str> {
+        match fit {
+            Fit::Rule(number) => self.rules.get(number)?.provider.as_deref(),
+            Fit::Default => None,
         }
     }
 

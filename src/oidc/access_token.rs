@@ -43,6 +43,9 @@ pub enum TokenRefused {
     /// A signed token fails a check.
     #[error("{0}")]
     Jwt(#[from] JwtError),
+    /// It does not say who issued it, and several providers could have.
+    #[error("it names no issuer, and neither does the rule (provider), while the app has several providers")]
+    Unattributed,
     /// The provider does not know it, or it is over.
     #[error("the provider says that it is not active")]
     Inactive,

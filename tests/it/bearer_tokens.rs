@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::test_bed::direct::Direct;
+use crate::websockets::Socket;
 use crate::world::browser::Response;
 use crate::world::{Answer, Ask, Browser, Endpoint, Engine, Gateway, Rogue, Server, World};
 
@@ -164,4 +165,49 @@ async fn an_id_token_is_no_access_token_and_a_token_bound_to_a_key_is_none_witho
     assert!(app.received().is_empty());
     about(json!({"active": true, "sub": "anna", "aud": "lms", "scope": "read"}));
     call(&gateway, "/people/1", &["Bearer good"]).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_token_that_names_no_issuer_is_shown_to_the_rules_provider_and_to_no_other() {
+    let (world, app) = (World::new(), Server::start().await);
+    let (first, second) = (Rogue::start().await, Rogue::start().await);
+    let asked = |rogue: &Rogue| format!("introspection_endpoint = \"{}/token\"\n", rogue.issuer());
+    let rule = |path: &str, lines: &str| {
+        format!("[[apps.lms.rules]]\npaths = [\"{path}/*\"]\naccess = \"bearer\"\n{lines}")
+    };
+    let config = first.table("first", &asked(&first))
+        + &second.table("second", &asked(&second))
+        + &world.app("lms", &app);
+    let rules = rule("/any", "")
+        + &rule("/first", "provider = \"first\"\n")
+        + &rule("/second", "provider = \"second\"\n");
+    let gateway = world.start(&(config + &rules)).await.ready().await;
+    let good = json!({"active": true, "sub": "anna", "aud": "lms"});
+    second.replace(Endpoint::Token, Answer::json(&good));
+    first.replace(Endpoint::Token, Answer::json(&json!({"active": false})));
+
+    call(&gateway, "/any/a", &["Bearer opaque"]).await.expect(401);
+    assert!(first.asked("/token").is_empty() && second.asked("/token").is_empty());
+    call(&gateway, "/second/a", &["Bearer opaque"]).await.expect(200);
+    assert!(first.asked("/token").is_empty(), "{:?}", first.asked("/token"));
+    // SECURITY: known by now, but as the other provider's.
+    call(&gateway, "/first/a", &["Bearer opaque"]).await.expect(401);
+    assert_eq!(app.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_websocket_that_a_token_opened_is_closed_when_the_token_ends() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    app.answer(|_| Answer::WebSocketEcho);
+    let asked = format!("introspection_endpoint = \"{}/token\"\n", rogue.issuer());
+    let config = rogue.table("school", &asked) + &world.app("lms", &app) + RULES;
+    let gateway = world.start(&config).await.ready().await;
+    let end = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 3;
+    let told = json!({"active": true, "sub": "anna", "aud": "lms", "scope": "read", "exp": end});
+    rogue.replace(Endpoint::Token, Answer::json(&told));
+    let (url, own) = (gateway.url("/api/live"), gateway.url(""));
+    let mut socket = Socket::with(&Browser::new(), &url, Some(&own), "Authorization: Bearer good\r\n").await;
+    assert_eq!(socket.status(), "101");
+    socket.echo("in time").await;
+    socket.end().await;
 }

@@ -26,6 +26,11 @@ impl Socket {
 
     /// The same at this address.
     pub async fn at(browser: &Browser, url: &str, origin: Option<&str>) -> Self {
+        Self::with(browser, url, origin, "").await
+    }
+
+    /// The same with these header lines.
+    pub async fn with(browser: &Browser, url: &str, origin: Option<&str>, lines: &str) -> Self {
         let url = Url::parse(url).unwrap();
         let target = &url[url::Position::BeforePath..];
         let (reader, mut writer) = tokio::io::split(browser.connect(&url).await);
@@ -40,7 +45,7 @@ impl Socket {
         if let Some(cookies) = browser.cookie_header(&url) {
             request.push_str(&format!("Cookie: {cookies}\r\n"));
         }
-        writer.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+        writer.write_all(format!("{request}{lines}\r\n").as_bytes()).await.unwrap();
         let mut reader = Reader::new(reader);
         let head =
             tokio::time::timeout(PATIENCE, reader.head()).await.expect("an answer").expect("an answer");

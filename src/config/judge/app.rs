@@ -32,7 +32,7 @@ impl Judge<'_> {
         let providers = self.app_providers(&at.key("provider"), raw.provider.as_ref(), all);
         let headers = self.headers(&at.key("headers"), raw.headers.as_ref());
         let told = self.identity_jwt(&at.key("identity_jwt"), raw, headers, name.as_deref());
-        let rules = self.rules(&at.key("rules"), &raw.rules);
+        let rules = self.rules(&at.key("rules"), raw, all);
         self.strength_can_be_known(&at.key("rules"), raw, all);
         let origins = raw.websocket_origins.iter().enumerate();
         let origins: Vec<_> = origins

@@ -48,7 +48,7 @@ impl Judge<'_> {
         right.then(|| names.to_vec())
     }
 
-    fn unknown_provider(&mut self, at: &KeyPath, name: &str, all: &Raw) {
+    pub(super) fn unknown_provider(&mut self, at: &KeyPath, name: &str, all: &Raw) {
         if self.report.is_blamed(&KeyPath::root().key("providers").key(name)) {
             return;
         }

@@ -12,8 +12,12 @@ use crate::identity::access::{Access, AccessRules, Rule, RuleSpec, Strength};
 
 impl Judge<'_> {
     /// The rules of an app.
-    pub(super) fn rules(&mut self, at: &KeyPath, raw: &[RawRule]) -> Option<AccessRules> {
-        let each = raw.iter().enumerate().map(|(number, raw)| self.rule(&at.index(number), raw));
+    pub(super) fn rules(&mut self, at: &KeyPath, app: &App, all: &Raw) -> Option<AccessRules> {
+        let each = app.rules.iter().enumerate().map(|(number, raw)| {
+            let at = at.index(number);
+            self.token_provider(&at.key("provider"), raw, app, all);
+            self.rule(&at, raw)
+        });
         each.collect::<Vec<_>>().into_iter().collect::<Option<_>>().map(AccessRules::new)
     }
 
@@ -51,7 +55,9 @@ impl Judge<'_> {
             access => access,
         };
         let (paths, methods) = (paths.unwrap_or_default().to_vec(), methods.unwrap_or_default());
-        let rule = self.compile_rule(at, RuleSpec { paths, methods, access, allow, strength, scopes });
+        let provider = raw.provider.clone();
+        let spec = RuleSpec { paths, methods, access, allow, strength, scopes, provider };
+        let rule = self.compile_rule(at, spec);
         let blamed = ["allow", "acr", "max_age"].iter().any(|key| self.report.is_blamed(&at.key(key)));
         rule.filter(|_| right && !blamed)
     }
@@ -73,6 +79,21 @@ impl Judge<'_> {
             }
         }
         raw.scopes.clone()
+    }
+
+    /// The provider that an access token must come from: one of the app's.
+    fn token_provider(&mut self, at: &KeyPath, raw: &RawRule, app: &App, all: &Raw) {
+        let Some(name) = raw.provider.as_deref() else { return };
+        let found = format!("{:?}", shown(name));
+        if raw.access.as_deref() != Some("bearer") {
+            let finding = Finding::invalid("needs access = \"bearer\"").found(found);
+            self.report.add(at, finding.mend("set access = \"bearer\", or take provider out"));
+        } else if !all.providers.contains_key(name) {
+            self.unknown_provider(at, name, all);
+        } else if app.provider.as_ref().is_some_and(|named| !named.as_slice().iter().any(|one| one == name)) {
+            let finding = Finding::invalid("is no provider of this app").found(found);
+            self.report.add(at, finding.mend("name one of apps.*.provider, or add it there"));
+        }
     }
 
     /// How strongly and how lately a person must have signed in.

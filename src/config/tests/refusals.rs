@@ -254,6 +254,14 @@ const REFUSALS: &[Refusal] = &[
         "apps.lms.rules[0].scopes[0]",
         "is not one scope",
     ),
+    ("", "[[apps.lms.rules]]\nprovider = \"trusted\"", "", "apps.lms.rules[0].provider", "needs access"),
+    (
+        "",
+        "[[apps.lms.rules]]\naccess = \"bearer\"\nprovider = \"trustd\"",
+        "",
+        "apps.lms.rules[0].provider",
+        "did you mean \"trusted\"?",
+    ),
     ("", "[[apps.lms.rules]]\naccess = \"bearer\"\nacr = \"mfa\"", "", "apps.lms.rules[0].acr", "bearer"),
     (
         "",
