@@ -211,6 +211,7 @@ pub(super) struct App {
     pub(super) strip_prefix: bool,
     pub(super) callback_path: Option<String>,
     pub(super) silent_path: Option<String>,
+    pub(super) device: Option<bool>,
     pub(super) host_header: Option<String>,
     pub(super) timeouts: Timeouts,
     pub(super) websocket_origins: Vec<String>,

@@ -203,6 +203,7 @@ pub(super) const KEYS: &[Key] = &[
     now("apps.*.strip_prefix", Flag),
     now("apps.*.callback_path", Text),
     now("apps.*.silent_path", Text),
+    now("apps.*.device", Flag),
     now("apps.*.host_header", Text),
     now("apps.*.timeouts", Table),
     now("apps.*.timeouts.connect", Duration),

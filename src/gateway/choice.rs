@@ -73,10 +73,24 @@ pub fn page(
     return_to: &str,
     unknown: Option<&str>,
 ) -> Response<Body> {
+    let action = app.path_of(Endpoint::SignIn);
+    let asks = app.providers.iter().any(|provider| !provider.settings().domains.is_empty());
+    let unknown = unknown.map(|email| if email.len() <= LONGEST_EMAIL { email } else { "" });
+    let by_email = asks.then(|| ByEmail { action: &action, return_to, unknown, onward: onward(app) });
+    offers(worker, app, headers, |provider| again_with(app, provider, return_to), by_email)
+}
+
+/// The page with the providers, each at its address.
+pub fn offers(
+    worker: &Worker,
+    app: &Protected,
+    headers: &HeaderMap,
+    address: impl Fn(&Provider) -> String,
+    by_email: Option<ByEmail<'_>>,
+) -> Response<Body> {
     let last = last_used(app, headers);
     let is_last = |provider: &Arc<Provider>| last.is_some_and(|last| Arc::ptr_eq(last, provider));
-    let addresses: Vec<String> =
-        app.providers.iter().map(|provider| again_with(app, provider, return_to)).collect();
+    let addresses: Vec<String> = app.providers.iter().map(|provider| address(provider)).collect();
     let offers = app.providers.iter().zip(&addresses).map(|(provider, address)| {
         let settings = provider.settings();
         let label = settings.label.as_deref().unwrap_or(&settings.name);
@@ -84,10 +98,6 @@ pub fn page(
     });
     let (first, others): (Vec<_>, Vec<_>) = offers.partition(|(is_last, _)| *is_last);
     let others: Vec<Offer<'_>> = others.into_iter().map(|(_, offer)| offer).collect();
-    let action = app.path_of(Endpoint::SignIn);
-    let asks = app.providers.iter().any(|provider| !provider.settings().domains.is_empty());
-    let unknown = unknown.map(|email| if email.len() <= LONGEST_EMAIL { email } else { "" });
-    let by_email = asks.then(|| ByEmail { action: &action, return_to, unknown, onward: onward(app) });
     let page = Page::Choose { last: first.first().map(|(_, offer)| *offer), others: &others, by_email };
     worker.gateway.pages.render(&page, Language::of(headers))
 }

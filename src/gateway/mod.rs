@@ -51,7 +51,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
-pub use self::settings::{App, Branding, IdentityJwt, Settings, StripPrefix};
+pub use self::settings::{App, Branding, DeviceSignIn, IdentityJwt, Settings, StripPrefix};
 
 use self::apps::Protected;
 use self::authentication::Person;

@@ -41,6 +41,8 @@ pub struct App {
     pub callback_path: String,
     /// The same of logins in a hidden frame, where the provider has another one for them.
     pub silent_path: Option<String>,
+    /// Whether people can sign in on a screen without a keyboard.
+    pub device: DeviceSignIn,
     /// The path, perhaps with a query, where the provider sends people after a sign-out, instead of our endpoint.
     pub logout_callback: Option<String>,
     /// Its identity headers.
@@ -86,6 +88,15 @@ pub enum StripPrefix {
     Keep,
     /// The prefix is taken off.
     Strip,
+}
+
+/// Whether people can sign in on a screen without a keyboard (RFC 8628), where the provider can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceSignIn {
+    /// The page with the code is there.
+    Offered,
+    /// It is not.
+    Refused,
 }
 
 /// An operator's own name and logo on our pages.

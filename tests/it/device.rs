@@ -87,6 +87,29 @@ pub async fn a_phone_lets_a_screen_in(gateway: &Gateway, app: &Server) -> Respon
     done
 }
 
+#[tokio::test]
+async fn a_person_chooses_with_which_of_several_providers_the_screen_signs_in() {
+    let (world, app) = (World::new(), Server::start().await);
+    let engines = [Engine::own(Shape::V8, json!({})), Engine::own(Shape::V9, json!({}))];
+    let [first, second] = &engines;
+    let config = first.client(&world, "first", json!({ "grant_types": GRANTS }), "")
+        + &second.client(&world, "second", json!({ "grant_types": GRANTS }), "")
+        + &world.app("lms", &app);
+    let gateway = world.start(&config).await.ready().await;
+    let page = Browser::new().get(&gateway.url("/_sso/device?return_to=/board")).await.expect(200);
+    let links = crate::world::html::links(&page.text());
+    assert_eq!(links.iter().filter(|link| link.contains("/_sso/device?return_to=%2Fboard&")).count(), 2);
+    let second = links.iter().find(|link| link.contains("provider=second")).unwrap();
+    let shown = Browser::new().get(page.url.join(&second.replace("&amp;", "&")).unwrap().as_str()).await;
+    assert!(shown.expect(200).text().contains("user-code"));
+}
+
+#[tokio::test]
+async fn an_app_that_refuses_screens_has_no_page_for_them() {
+    let (gateway, _rogue, _servers) = rogue_world("device = false").await;
+    Browser::new().get(&gateway.url("/_sso/device")).await.expect(404);
+}
+
 /// A rogue that hands out codes.
 async fn rogue_world(lines: &str) -> (Gateway, Rogue, [Server; 2]) {
     let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);

@@ -8,7 +8,7 @@ use crate::config::raw::{App, OneOrMany, Raw};
 use crate::config::source::shown;
 use crate::foundation::origin::{Origin, Scheme};
 use crate::foundation::trust::server_name;
-use crate::gateway::{self, StripPrefix};
+use crate::gateway::{self, DeviceSignIn, StripPrefix};
 use crate::upstream::{self, Address, HostHeader};
 
 /// The gateway's own endpoint that the provider sends people back to, unless `callback_path` is set.
@@ -51,6 +51,7 @@ impl Judge<'_> {
             strip_prefix: if raw.strip_prefix { StripPrefix::Strip } else { StripPrefix::Keep },
             callback_path: callback_path?,
             silent_path: silent?,
+            device: if raw.device.unwrap_or(true) { DeviceSignIn::Offered } else { DeviceSignIn::Refused },
             logout_callback: logout_callback?,
             headers,
             identity_jwt,

@@ -11,23 +11,24 @@ use http::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::callback::begin_session;
+use super::{NO_SUCH_PROVIDER, is_own_sites};
 use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
 use crate::foundation::random;
-use crate::gateway::Worker;
 use crate::gateway::answer::redirect;
 use crate::gateway::apps::{Endpoint, Protected};
 use crate::gateway::authentication;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::Wish;
-use crate::gateway::negotiation::{Intent, Sender, is_speculative};
+use crate::gateway::negotiation::{Intent, is_speculative};
 use crate::gateway::pages::{Language, Page, SignInCause};
 use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
+use crate::gateway::{DeviceSignIn, Worker};
 use crate::gateway::{choice, query, renewal, return_to};
 use crate::identity::access::Strength;
-use crate::oidc::{DeviceAnswer, Fault, OidcError, PendingDevice};
+use crate::oidc::{DeviceAnswer, Fault, OidcError, PendingDevice, Provider};
 use crate::sessions::{LoginError, Return};
 
 /// The parameter that names the screen whose page comes again.
@@ -53,6 +54,9 @@ pub async fn answer(
     facts: &Facts<'_>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
+    if app.settings.device == DeviceSignIn::Refused {
+        return Err(Failure::NoEndpoint);
+    }
     if *facts.method != Method::GET {
         return Err(Failure::Method { allowed: "GET" });
     }
@@ -74,20 +78,20 @@ async fn begin(
     let gateway = &worker.gateway;
     // SECURITY: another site must not put a code of its choosing time before somebody (RFC 8628 section 5.4), nor use
     // up codes by links and pictures.
-    let sender = Sender::of(facts.headers, &app.settings.origin);
-    if matches!(sender, Sender::Stranger | Sender::Neighbour) {
-        return Err(Failure::BadRequest("a sign-in by code is begun on the app's own site"));
-    }
+    is_own_sites(app, facts, "a sign-in by code is begun on the app's own site")?;
     let wanted = query::value(facts.query, "return_to");
     let back = wanted.and_then(|wanted| return_to::on_origin(app, &wanted));
     let wish = Wish::to(app, back.unwrap_or_else(|| app.front_page()));
     trail.retry = Some(again(app, &wish.return_to, None));
     let named = query::value(facts.query, "provider");
     let provider = match &named {
-        Some(named) => app.provider_named(named),
-        None => choice::settled(app, facts.headers).or(app.providers.first()),
+        Some(named) => Some(app.provider_named(named).ok_or(Failure::BadRequest(NO_SUCH_PROVIDER))?),
+        None => choice::settled(app, facts.headers),
     };
-    let provider = Arc::clone(provider.ok_or(Failure::BadRequest("the app has no provider of that name"))?);
+    let Some(provider) = provider.map(Arc::clone) else {
+        let address = |provider: &Provider| again(app, &wish.return_to, Some(provider.name()));
+        return Ok(choice::offers(worker, app, facts.headers, address, None));
+    };
     trail.provider = Some(Arc::clone(&provider));
     trail.retry = Some(again(app, &wish.return_to, Some(provider.name())));
     let (client, now) = (trail.record.client, gateway.clock.now());

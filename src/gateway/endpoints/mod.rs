@@ -11,16 +11,35 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod silent;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::apps::{Endpoint, Protected};
 use super::failure::Failure;
+use super::negotiation::{Intent, Sender};
 use super::request::Facts;
 use super::trail::Trail;
 use super::visitor::Visitor;
 use super::{Worker, forward_auth};
 use crate::foundation::body::Body;
+
+/// What is said to who names a provider that the app does not have.
+const NO_SUCH_PROVIDER: &str = "the app has no provider of that name";
+
+/// That a page of this site, or nobody's, asks for a navigation.
+///
+/// # Errors
+/// 405 for another method than GET, and 400, with these words, for scripts and for other sites' links and frames.
+fn is_own_sites(app: &Protected, facts: &Facts<'_>, refusal: &'static str) -> Result<(), Failure> {
+    if *facts.method != Method::GET {
+        return Err(Failure::Method { allowed: "GET" });
+    }
+    let sender = Sender::of(facts.headers, &app.settings.origin);
+    if facts.intent() != Intent::Navigation || matches!(sender, Sender::Stranger | Sender::Neighbour) {
+        return Err(Failure::BadRequest(refusal));
+    }
+    Ok(())
+}
 
 /// Answers for one of our endpoints.
 ///

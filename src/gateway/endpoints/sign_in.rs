@@ -6,6 +6,7 @@
 
 use http::{Method, Response};
 
+use super::NO_SUCH_PROVIDER;
 use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
@@ -47,7 +48,7 @@ pub async fn answer(
     };
     if let Some(named) = query::value(facts.query, "provider") {
         let provider = app.provider_named(&named);
-        let provider = provider.ok_or(Failure::BadRequest("the app has no provider of that name"))?;
+        let provider = provider.ok_or(Failure::BadRequest(NO_SUCH_PROVIDER))?;
         return login::begin(worker, app, provider, facts, wish, trail).await;
     }
     if let [only] = &*app.providers {

@@ -5,9 +5,10 @@
 //! message. Browsers withhold a session's cookie from a frame that another site's redirect brings, and take none
 //! there: such a frame is sent to the same address once more, by itself.
 
-use http::{Method, Response};
+use http::Response;
 use serde_json::{Value, json};
 
+use super::is_own_sites;
 use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
 use crate::gateway::Worker;
@@ -16,7 +17,7 @@ use crate::gateway::apps::Protected;
 use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{self, Silent, Wish};
-use crate::gateway::negotiation::{Intent, Sender, is_brought_into_a_frame};
+use crate::gateway::negotiation::is_brought_into_a_frame;
 use crate::gateway::pages::frame;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
@@ -39,14 +40,8 @@ pub async fn answer(
     facts: &Facts<'_>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    if *facts.method != Method::GET {
-        return Err(Failure::Method { allowed: "GET" });
-    }
     // SECURITY: another site must not renew sessions, nor learn by the time it takes whether there is one.
-    let sender = Sender::of(facts.headers, &app.settings.origin);
-    if facts.intent() != Intent::Navigation || matches!(sender, Sender::Stranger | Sender::Neighbour) {
-        return Err(Failure::BadRequest("a session is renewed by a frame in a page of the app's own"));
-    }
+    is_own_sites(app, facts, "a session is renewed by a frame in a page of the app's own")?;
     let person = authentication::person(worker, app, facts.headers, &mut trail.cookies).await?;
     let data = person.as_ref().map(|person| person.live.data());
     let silent = Silent { subject: data.as_ref().map(|data| data.subject.clone()) };

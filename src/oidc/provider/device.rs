@@ -10,10 +10,11 @@ use crate::oidc::device::{self, Answer, PendingDevice};
 use crate::oidc::dpop::ProofKey;
 use crate::oidc::error::OidcError;
 use crate::oidc::message::Call;
-use crate::oidc::{Protocol, token};
+use crate::oidc::{Profile, Protocol, token};
 
 impl Provider {
-    /// Asks for a code that a person enters on another device. `None` where the provider has no such thing.
+    /// Asks for a code that a person enters on another device. `None` where the provider has no such thing, or the
+    /// profile forbids it.
     ///
     /// # Errors
     /// When the provider refuses or can't be reached, or its answer can't be used.
@@ -23,7 +24,9 @@ impl Provider {
         max_age: Option<Duration>,
     ) -> Result<Option<PendingDevice>, OidcError> {
         let metadata = self.known_metadata().await?;
-        let Some(endpoint) = &metadata.device else { return Ok(None) };
+        // FAPI 2.0 Security Profile section 5.3.3: the authorization code grant, and no other.
+        let endpoint = metadata.device.as_ref().filter(|_| self.settings.profile == Profile::Usual);
+        let Some(endpoint) = endpoint else { return Ok(None) };
         // SECURITY: as of a login through a browser: a stolen token, or device code, is worth nothing without the key.
         let proof_key = ProofKey::wanted(self.settings.binding)?;
         let form = device::form(&self.settings, acr_values.as_deref(), max_age);
