@@ -5,9 +5,10 @@
 //! each store's own tests only say which store it is.
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +18,13 @@ mod browser;
 #[cfg(test)]
 pub(super) mod contract;
 mod file;
+mod listening;
 mod memory;
 mod notes;
 
 pub(super) use browser::BrowserStore;
 pub(super) use file::{FileStore, OpenError};
+pub(super) use listening::{Listener, News, Reach};
 pub(super) use memory::MemoryStore;
 
 /// The name of a record: nothing about the session can be learnt from it.
@@ -32,6 +35,12 @@ pub(super) type IndexName = [u8; 32];
 
 /// The name of a note: what it is about cannot be learnt from it.
 pub(super) type NoteName = [u8; 32];
+
+/// Who holds a lock: a number that nobody else has drawn.
+pub(super) type Holder = [u8; 16];
+
+/// How long a store on this machine may take: what is slower has a disk that hangs.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many bytes of notes a process keeps that keeps them itself.
 const NOTES: usize = 64 << 20;
@@ -65,6 +74,31 @@ pub(super) trait Store: Send + Sync {
 
     /// Takes a note up: of several who ask, one gets it.
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>>;
+
+    /// Takes the lock of this name for so long from now, or prolongs it where this holder has it; tells whether
+    /// this holder has it now. One that is not prolonged is free when its time is over. It locks no record: it is
+    /// for those who ask.
+    ///
+    /// A store that one process has alone grants it, as that process has other means to do things one at a time.
+    fn lock(&self, _name: RecordName, _holder: Holder, _lasts: Duration) -> Pending<'_, bool> {
+        Box::pin(ready(Ok(true)))
+    }
+
+    /// Gives a lock back, where this holder still has it.
+    fn unlock(&self, _name: RecordName, _holder: Holder) -> Pending<'_, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    /// Tells `listener` from now on of what is done to records, for as long as the store lives; to be called once
+    /// a process, on a runtime. A shared store begins deaf, and calls [`Listener::hears`] when it isn't any more.
+    fn watch(&self, _listener: Arc<dyn Listener>) -> Reach {
+        Reach::Alone
+    }
+
+    /// How long an answer may take: later the store counts as one that can't be used.
+    fn patience(&self) -> Duration {
+        LOCAL_PATIENCE
+    }
 
     /// Lets go of files and connections; a store may be used again after it.
     fn close(&self) -> Pending<'_, ()>;
