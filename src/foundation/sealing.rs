@@ -33,12 +33,18 @@ pub enum Purpose {
     LoginCookie,
     /// What travels through a page's form or a provider and comes back (sign-out confirmation, logout state).
     Ticket,
+    /// What operators are shown of a session.
+    Card,
+    /// The cookie of an operator who has signed in to the page of the admin listener.
+    OperatorCookie,
 }
 
-const PURPOSES: [(Purpose, &str); 3] = [
+const PURPOSES: [(Purpose, &str); 5] = [
     (Purpose::SessionCookie, "vestibule session cookie v1"),
     (Purpose::LoginCookie, "vestibule login cookie v1"),
     (Purpose::Ticket, "vestibule ticket v1"),
+    (Purpose::Card, "vestibule card v1"),
+    (Purpose::OperatorCookie, "vestibule operator cookie v1"),
 ];
 
 /// A 256-bit key from which all others are derived.
@@ -151,11 +157,13 @@ impl Key {
     }
 
     fn cipher(&self, purpose: Purpose) -> &Aes256Gcm {
-        let [session, login, ticket] = &self.ciphers;
+        let [session, login, ticket, card, operator] = &self.ciphers;
         match purpose {
             Purpose::SessionCookie => session,
             Purpose::LoginCookie => login,
             Purpose::Ticket => ticket,
+            Purpose::Card => card,
+            Purpose::OperatorCookie => operator,
         }
     }
 }

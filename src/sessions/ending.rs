@@ -45,7 +45,12 @@ impl Sessions {
         provider: &str,
         subject: &str,
     ) -> Result<usize, StoreError> {
-        self.make(Change::EndBy(self.index(SUBJECT, provider, subject).collect())).await
+        self.make(Change::EndBy(self.subject_index(provider, subject).collect())).await
+    }
+
+    /// The names under which the sessions of one person may be indexed.
+    pub(super) fn subject_index(&self, provider: &str, subject: &str) -> impl Iterator<Item = IndexName> {
+        self.index(SUBJECT, provider, subject)
     }
 
     /// The names under which a new session is indexed.
@@ -74,7 +79,7 @@ impl Sessions {
         self.control.spawn(work).await.unwrap_or_else(|ended| Err(StoreError::unreachable(ended)))
     }
 
-    async fn make(self: &Arc<Self>, change: Change) -> Result<usize, StoreError> {
+    pub(super) async fn make(self: &Arc<Self>, change: Change) -> Result<usize, StoreError> {
         let sessions = Arc::clone(self);
         self.complete(async move { sessions.apply(change).await }).await
     }

@@ -19,12 +19,14 @@ use crate::foundation::origin::Origin;
 use crate::foundation::sealing::{KeyRing, RecordSecret, RootKey};
 
 mod aside;
+mod card;
 mod cookie;
 mod data;
 mod ending;
 mod error;
 mod examination;
 mod keys;
+mod listing;
 mod live;
 mod login;
 mod packing;
@@ -37,10 +39,12 @@ mod tests;
 mod ticket;
 mod upkeep;
 
+pub use card::{Card, Entrance};
 pub use cookie::{Chosen, CookieNames, Malformed, Presented, is_cookie_name};
 pub use data::SessionData;
 pub use error::SessionsError;
 pub use examination::examine;
+pub use listing::{LARGEST_PAGE, Listed, Listing, NotFromTheList, Person, Place, SessionId, Wanted};
 pub use live::Live;
 pub use login::{LoginError, Logins, Return};
 pub use renewal::{Mark, Renewal, Turn, Version};
@@ -243,6 +247,7 @@ impl Sessions {
         self: &Arc<Self>,
         names: &CookieNames,
         mut data: SessionData,
+        entrance: Entrance<'_>,
         replacing: Option<Gone>,
     ) -> Result<(Arc<Live>, Vec<HeaderValue>), StoreError> {
         data.expires_at = data.expires_at.min(self.expiry(data.signed_in_at));
@@ -251,6 +256,7 @@ impl Sessions {
             .map_err(|unfit| StoreError::TooLarge { bytes: unfit.bytes, limit: data::LARGEST })?;
         // SECURITY: an identifier that was known before the sign-in must not name the session after it.
         let secret = RecordSecret::generate();
+        let card = Card::new(&data, entrance).seal(&self.keys, &secret.name());
         let live = Arc::new(Live::new(secret, data, now, self.idle_timeout));
         let record = match self.store.custody() {
             Custody::Store => live.secret().seal(&encoded),
@@ -263,6 +269,7 @@ impl Sessions {
             indexes: self.indexes_of(&live.data()),
             expires_at: live.expires_at(),
             kept,
+            card,
         };
         let change = Change::Put { entry, replacing };
         let (sessions, made) = (Arc::clone(self), Arc::clone(&live));

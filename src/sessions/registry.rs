@@ -47,6 +47,11 @@ impl Registry {
         shard.lives.get(name).map_or(Known::Not(Epoch(shard.ends)), |live| Known::Open(Arc::clone(live)))
     }
 
+    /// The open session of this name, if there is one.
+    pub(super) fn open_session(&self, name: &RecordName) -> Option<Arc<Live>> {
+        self.shard(name).lives.get(name).cloned()
+    }
+
     /// Takes in a session that was opened since `epoch`, or gives the one that another thread opened first.
     /// `None` when a session was ended meanwhile, perhaps this one: look again.
     pub(super) fn admit(&self, live: Live, epoch: Epoch) -> Option<Arc<Live>> {

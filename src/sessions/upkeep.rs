@@ -139,7 +139,7 @@ impl Sessions {
     }
 
     /// How far a last use may be ahead of the saved one before it is saved.
-    fn grain(&self) -> Duration {
+    pub(super) fn grain(&self) -> Duration {
         (self.idle_timeout / 16).clamp(Duration::from_secs(1), Duration::from_secs(300))
     }
 

@@ -27,7 +27,7 @@ use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
 use crate::gateway::{authentication, choice, form, query, ticket};
 use crate::oidc::{AuthorizationResponse, CallbackError, PendingLogin, Provider, SignIn};
-use crate::sessions::{Gone, LoginError, SessionData, Sessions, StoreError};
+use crate::sessions::{Entrance, Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
 
@@ -246,7 +246,8 @@ pub(super) async fn begin_session(
     let gateway = &worker.gateway;
     let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then(|| person.subject.clone());
     let data = session(provider, person, gateway.clock.now(), &gateway.sessions);
-    let created = gateway.sessions.create(&app.cookies, data, replacing).await;
+    let entrance = Entrance { app: &app.settings.name, client };
+    let created = gateway.sessions.create(&app.cookies, data, entrance, replacing).await;
     let (_, mut cookies) = created.map_err(|error| match error {
         StoreError::TooLarge { .. } => Failure::SessionTooLarge(error),
         other => Failure::Store(other),

@@ -1,8 +1,8 @@
 //! The cookie store: each record is in its browser's cookie, and nothing is kept here but which sessions were
 //! ended.
 //!
-//! What it can't do follows from that: it knows nobody's sessions, so it can't end them by subject or by
-//! provider session, and a session that was ended before a restart would open again for whoever kept a copy
+//! What it can't do follows from that: it knows nobody's sessions, so it can't list them or end them by subject or
+//! by provider session, and a session that was ended before a restart would open again for whoever kept a copy
 //! of its cookie. A browser that was told to forget it has none.
 
 use std::collections::{BTreeSet, HashSet};
@@ -10,7 +10,9 @@ use std::future::ready;
 use std::sync::{Mutex, PoisonError};
 
 use super::notes::Notes;
-use super::{Change, Custody, Gone, Kept, NoteName, Pending, RecordName, Store, StoreError};
+use super::{
+    Change, Cursor, Custody, Gone, IndexName, Kept, NoteName, Page, Pending, RecordName, Store, StoreError,
+};
 use crate::foundation::clock::Timestamp;
 
 /// Sessions in the browsers' cookies, and the list of those that were ended here.
@@ -70,6 +72,10 @@ impl Store for BrowserStore {
 
     fn count(&self) -> Pending<'_, Option<u64>> {
         Box::pin(ready(Ok(None)))
+    }
+
+    fn page(&self, _: Option<Cursor>, _: Option<IndexName>, _: usize) -> Pending<'_, Page> {
+        Box::pin(ready(Err(StoreError::Unsupported)))
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {

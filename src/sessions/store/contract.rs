@@ -1,6 +1,7 @@
 //! What every store promises, one function a promise, asked through [`Sessions`] as the gateway asks it. Two
 //! processes over one store tell what the store knows from what a process remembers.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,13 @@ use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::Origin;
 use crate::foundation::sealing::{KeyRing, RootKey};
 use crate::sessions::data::tests::ivan;
-use crate::sessions::{CookieNames, Live, SameSite, SessionData, Sessions, Settings, StoreKind};
+use crate::sessions::{CookieNames, Entrance, Live, SameSite, SessionData, Sessions, Settings, StoreKind};
 
 mod aside;
+mod listing;
 mod renewals;
 pub(in crate::sessions) use aside::*;
+pub(in crate::sessions) use listing::*;
 pub(in crate::sessions) use renewals::*;
 
 pub(in crate::sessions) const START: Timestamp = Timestamp::from_secs(1_763_750_000);
@@ -49,6 +52,10 @@ macro_rules! keeps_the_contract {
             a_browser_that_missed_the_new_cookie_finds_the_new_content_all_the_same
             a_claim_is_granted_once_and_again_when_its_time_is_over
             what_is_laid_aside_is_taken_up_once_by_who_holds_its_secret
+            every_session_is_on_one_page_of_the_list_and_shows_who_it_is_to_who_has_the_keys
+            who_goes_from_page_to_page_meets_each_that_stands_once_whatever_comes_and_goes
+            the_list_of_one_person_holds_their_sessions_alone
+            a_session_is_ended_by_the_name_that_the_list_gives_it
         );
     };
     (@ $open:expr; $($promise:ident)*) => { $(
@@ -73,6 +80,10 @@ pub(in crate::sessions) struct World {
 pub(in crate::sessions) type Jar = HeaderMap;
 
 const LIMIT: usize = 4;
+
+/// Where everybody signs in.
+pub(in crate::sessions) const ENTRANCE: Entrance<'_> =
+    Entrance { app: "lms", client: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)) };
 
 impl World {
     pub(in crate::sessions) fn new(open: &dyn Fn(usize) -> Arc<dyn Store>) -> Self {
@@ -114,7 +125,8 @@ impl World {
         data: SessionData,
         replacing: Option<&Live>,
     ) -> (Arc<Live>, Jar) {
-        let (live, set) = sessions.create(&self.names, data, replacing.map(Live::gone)).await.unwrap();
+        let (live, set) =
+            sessions.create(&self.names, data, ENTRANCE, replacing.map(Live::gone)).await.unwrap();
         (live, jar(&set))
     }
 
@@ -380,8 +392,12 @@ pub(in crate::sessions) async fn what_is_kept_shows_nobody(world: World) {
     let kept = world.store.get(*live.name(), None).await.unwrap();
     assert_eq!(kept.is_none(), world.browser_keeps());
     let record = kept.map(|kept| kept.record).unwrap_or_default();
-    let shown = |text: &str| record.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(!shown("ivanov@") && !shown("7d0e2a56"));
+    let card = world.card_of(&live).await;
+    assert_eq!(card.is_empty(), world.browser_keeps());
+    let shown = |kept: &[u8], text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
+    for text in ["ivanov@", "7d0e2a56", "Иван", "trusted"] {
+        assert!(!shown(&record, text) && !shown(&card, text));
+    }
     assert!(!jar[COOKIE].to_str().unwrap().contains("ivanov"));
     assert_ne!(live.name(), live.secret().as_bytes());
     // The record alone does not open: not under its own name, and not put in another session's place.
@@ -392,6 +408,7 @@ pub(in crate::sessions) async fn what_is_kept_shows_nobody(world: World) {
             indexes: Vec::new(),
             expires_at: here.expiry(START),
             kept: Kept { record, last_seen: START },
+            card: Vec::new(),
         };
         let replacing = Some(Gone { name: *live.name(), expires_at: START });
         world.store.apply(Change::Put { entry, replacing }).await.unwrap();

@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::ready;
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use super::notes::Notes;
-use super::{BATCH, Change, Custody, Entry, IndexName, Kept, NoteName, Pending, RecordName, Store};
+use super::{
+    BATCH, Change, Cursor, Custody, Entry, Filed, IndexName, Kept, NoteName, Page, Pending, RecordName, Store,
+};
 use crate::foundation::clock::Timestamp;
 
 /// Sessions in this process's memory.
@@ -52,6 +55,13 @@ impl Store for MemoryStore {
 
     fn count(&self) -> Pending<'_, Option<u64>> {
         Box::pin(ready(Ok(self.with(|shelves| u64::try_from(shelves.entries.len()).ok()))))
+    }
+
+    fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page> {
+        Box::pin(ready(Ok(self.with(|shelves| match index {
+            Some(index) => shelves.page_of(&index, after.as_ref(), limit),
+            None => shelves.page(after.as_ref(), limit),
+        }))))
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {
@@ -105,6 +115,38 @@ impl Shelves {
                 self.remove_all(gone)
             }
         }
+    }
+
+    fn page(&self, after: Option<&Cursor>, limit: usize) -> Page {
+        let below = match after.map(Cursor::time_and_name) {
+            None => Bound::Unbounded,
+            Some(Some((time, name))) => Bound::Excluded((Timestamp::from_secs(time), name)),
+            Some(None) => return Page::default(),
+        };
+        let names = self.by_expiry.range((Bound::Unbounded, below)).rev().map(|(_, name)| name);
+        Page::cut(self.filed(names, limit), limit, Cursor::after)
+    }
+
+    fn page_of(&self, index: &IndexName, after: Option<&Cursor>, limit: usize) -> Page {
+        let above = match after.map(Cursor::name) {
+            None => Bound::Unbounded,
+            Some(Some(name)) => Bound::Excluded(name),
+            Some(None) => return Page::default(),
+        };
+        let held = self.indexes.get(index).into_iter();
+        let names = held.flat_map(|held| held.range((above, Bound::Unbounded)));
+        Page::cut(self.filed(names, limit), limit, Cursor::after_name)
+    }
+
+    /// The records of these names, one more than the limit if there are.
+    fn filed<'a>(&self, names: impl Iterator<Item = &'a RecordName>, limit: usize) -> Vec<Filed> {
+        let filed = |entry: &Entry| Filed {
+            name: entry.name,
+            expires_at: entry.expires_at,
+            last_seen: entry.kept.last_seen,
+            card: entry.card.clone(),
+        };
+        names.filter_map(|name| self.entries.get(name).map(filed)).take(limit.saturating_add(1)).collect()
     }
 
     fn put(&mut self, entry: Entry) {

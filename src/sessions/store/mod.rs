@@ -21,11 +21,13 @@ mod file;
 mod listening;
 mod memory;
 mod notes;
+mod page;
 
 pub(super) use browser::BrowserStore;
 pub(super) use file::{FileStore, OpenError};
 pub(super) use listening::{Listener, News, Reach};
 pub(super) use memory::MemoryStore;
+pub(super) use page::{Cursor, Filed, Page};
 
 /// The name of a record: nothing about the session can be learnt from it.
 pub(super) type RecordName = [u8; 32];
@@ -68,6 +70,12 @@ pub(super) trait Store: Send + Sync {
 
     /// How many records there are; `None` where nobody can know.
     fn count(&self) -> Pending<'_, Option<u64>>;
+
+    /// Up to `limit` records after a place, of all there are or of those that are indexed under one name. The order
+    /// is the store's own, but no record moves in it while it stands: who goes from page to page meets each that
+    /// stands throughout once. Others may be met or not. A cursor that no page of the same kind gave has nothing
+    /// behind it.
+    fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page>;
 
     /// Puts down a note, a sealed text with an end of its own, where none of that name lies; tells whether it did.
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool>;
@@ -118,8 +126,8 @@ pub(super) enum Change {
     /// Keeps a new record and, in the same moment or after it, removes the one that it replaces. A store with
     /// a limit then removes the longest unused beyond it.
     Put { entry: Entry, replacing: Option<Gone> },
-    /// Puts another record in the place of one that is there, and changes nothing else. One that is gone stays
-    /// gone, and is named in the answer.
+    /// Puts another record in the place of one that is there, and changes nothing else, its card neither. One that
+    /// is gone stays gone, and is named in the answer.
     Replace { name: RecordName, record: Vec<u8> },
     /// Notes when records were last used. One that is gone stays gone; a time never moves back.
     Touch(Vec<(RecordName, Timestamp)>),
@@ -139,6 +147,8 @@ pub(super) struct Entry {
     pub(super) indexes: Vec<IndexName>,
     pub(super) expires_at: Timestamp,
     pub(super) kept: Kept,
+    /// What operators are shown of it, sealed.
+    pub(super) card: Vec<u8>,
 }
 
 /// A record as it comes out of a store.
@@ -162,7 +172,9 @@ pub enum StoreError {
     #[error("the session store can't be used: {0}")]
     Unreachable(Arc<dyn Error + Send + Sync>),
     /// The store can't do this at all: the cookie store can't end sessions that it does not hold.
-    #[error("sessions in cookies can't be found by provider session or subject; use another session.store")]
+    #[error(
+        "sessions in cookies can't be found by provider session or subject, nor listed; use another session.store"
+    )]
     Unsupported,
     /// The session is too large for where it is kept: ask the provider for fewer claims, or use another store.
     #[error("the session takes {bytes} bytes, more than the {limit} that can be kept")]

@@ -11,10 +11,13 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::notes::Notes;
-use super::{Change, Custody, Kept, NoteName, Pending, RecordName, Store, StoreError};
+use super::{
+    Change, Cursor, Custody, IndexName, Kept, NoteName, Page, Pending, RecordName, Store, StoreError,
+};
 use crate::foundation::clock::Timestamp;
 
 mod disk;
+mod paging;
 mod tables;
 mod writer;
 
@@ -75,6 +78,13 @@ impl Store for FileStore {
 
     fn count(&self) -> Pending<'_, Option<u64>> {
         self.read(|txn| tables::count(txn).map(Some))
+    }
+
+    fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page> {
+        self.read(move |txn| match index {
+            Some(index) => paging::page_of(txn, &index, after.as_ref(), limit),
+            None => paging::page(txn, after.as_ref(), limit),
+        })
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {

@@ -11,19 +11,23 @@ use redb::{
 use crate::foundation::clock::Timestamp;
 use crate::sessions::store::{BATCH, Change, Entry, IndexName, Kept, RecordName};
 
-type Name = &'static RecordName;
+pub(super) type Name = &'static RecordName;
 /// When the record ends, when it was last used, and its index names one after the other.
-type Marks = (u64, u64, &'static [u8]);
+pub(super) type Marks = (u64, u64, &'static [u8]);
 
 const RECORDS: TableDefinition<'_, Name, &[u8]> = TableDefinition::new("records v1");
-const MARKS: TableDefinition<'_, Name, Marks> = TableDefinition::new("marks v1");
+/// What operators are shown. Files of older versions have no such table, and older records are not in it.
+pub(super) const CARDS: TableDefinition<'_, Name, &[u8]> = TableDefinition::new("cards v1");
+pub(super) const MARKS: TableDefinition<'_, Name, Marks> = TableDefinition::new("marks v1");
 const BY_USE: TableDefinition<'_, (u64, Name), ()> = TableDefinition::new("by use v1");
-const BY_EXPIRY: TableDefinition<'_, (u64, Name), ()> = TableDefinition::new("by expiry v1");
-const INDEXES: MultimapTableDefinition<'_, Name, Name> = MultimapTableDefinition::new("indexes v1");
+pub(super) const BY_EXPIRY: TableDefinition<'_, (u64, Name), ()> = TableDefinition::new("by expiry v1");
+pub(super) const INDEXES: MultimapTableDefinition<'_, Name, Name> =
+    MultimapTableDefinition::new("indexes v1");
 
 /// The tables, open for writing within one transaction.
 pub(super) struct Tables<'txn> {
     records: Table<'txn, Name, &'static [u8]>,
+    cards: Table<'txn, Name, &'static [u8]>,
     marks: Table<'txn, Name, Marks>,
     by_use: Table<'txn, (u64, Name), ()>,
     by_expiry: Table<'txn, (u64, Name), ()>,
@@ -58,6 +62,7 @@ impl<'txn> Tables<'txn> {
     pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, Error> {
         Ok(Self {
             records: txn.open_table(RECORDS)?,
+            cards: txn.open_table(CARDS)?,
             marks: txn.open_table(MARKS)?,
             by_use: txn.open_table(BY_USE)?,
             by_expiry: txn.open_table(BY_EXPIRY)?,
@@ -116,6 +121,7 @@ impl<'txn> Tables<'txn> {
         self.remove(&entry.name)?;
         let (expires_at, last_seen) = (entry.expires_at.as_secs(), entry.kept.last_seen.as_secs());
         self.records.insert(&entry.name, entry.kept.record.as_slice())?;
+        self.cards.insert(&entry.name, entry.card.as_slice())?;
         self.marks.insert(&entry.name, (expires_at, last_seen, entry.indexes.as_flattened()))?;
         self.by_use.insert((last_seen, &entry.name), ())?;
         self.by_expiry.insert((expires_at, &entry.name), ())?;
@@ -142,6 +148,7 @@ impl<'txn> Tables<'txn> {
     fn remove(&mut self, name: &RecordName) -> Result<(), Error> {
         let Some((expires_at, last_seen, indexes)) = self.marks(name)? else { return Ok(()) };
         self.records.remove(name)?;
+        self.cards.remove(name)?;
         self.marks.remove(name)?;
         self.by_use.remove((last_seen, name))?;
         self.by_expiry.remove((expires_at, name))?;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::disk::{Absent, database};
 use super::*;
-use crate::sessions::store::contract::{World, keeps_the_contract, refresh_token};
+use crate::sessions::store::contract::{ENTRANCE, World, keeps_the_contract, refresh_token};
 
 fn fresh(limit: usize) -> Arc<dyn Store> {
     let dir = tempfile::tempdir().unwrap();
@@ -79,6 +79,29 @@ async fn a_session_survives_a_restart() {
     assert_eq!(found.last_seen(), live.last_seen());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_from_before_there_were_cards_is_listed_without_them_and_takes_new_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = world(&dir);
+    let before = world.process();
+    let (live, jar) = world.sign_in(&before).await;
+    before.close().await.unwrap();
+    let path = dir.path().join("sessions.redb");
+    let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let disk = Disk::with(Box::new(move |_| database(FileBackend::new(file.try_clone()?)?))).unwrap();
+    assert!(disk.write(|txn| Ok(txn.delete_table(super::tables::CARDS)?)).unwrap());
+    drop(disk);
+
+    world.replace(Arc::new(open(&dir).unwrap()));
+    let after = world.process();
+    let page = after.list(&crate::sessions::Wanted::default(), None, 10).await.unwrap();
+    assert!(page.sessions.iter().all(|listed| listed.card.is_none()) && page.sessions.len() == 1);
+    assert!(world.find(&after, &jar).await.is_some());
+    let (newer, _) = world.sign_in(&after).await;
+    assert!(!world.card_of(&newer).await.is_empty());
+    assert!(world.card_of(&live).await.is_empty());
+}
+
 #[tokio::test]
 async fn the_file_is_its_owners_only_and_a_second_process_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
@@ -128,7 +151,7 @@ async fn a_disk_that_fails_is_never_a_session_made_and_when_it_is_back_so_are_th
 
     broken.store(true, Ordering::SeqCst);
     let data = crate::sessions::SessionData::clone(&live.data());
-    let made = sessions.create(&world.names, data, Some(live.gone())).await;
+    let made = sessions.create(&world.names, data, ENTRANCE, Some(live.gone())).await;
     assert!(matches!(made, Err(super::StoreError::Unreachable(_))));
     assert!(matches!(sessions.end(&live).await, Err(super::StoreError::Unreachable(_))));
     assert!(world.find(&sessions, &jar).await.is_some(), "who is known stays signed in");

@@ -1,0 +1,245 @@
+//! The list of sessions that operators see, page by page, and the end of one by its identifier.
+//!
+//! One person's sessions are found by an index. Everything else is looked for along the pages of the store, a
+//! bounded number of records for each request: a page may come short, and says where the next one begins.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Sessions;
+use super::card::Card;
+use super::store::{Change, Cursor, Custody, Filed, Gone, IndexName, RecordName, StoreError};
+use crate::foundation::clock::Timestamp;
+
+/// The most sessions on one page.
+pub const LARGEST_PAGE: usize = 1000;
+
+/// How many records are looked at for one page before it comes short.
+const LOOKED_AT: usize = 10_000;
+
+/// How often the store is asked for one page before it comes short.
+const ASKED: usize = 50;
+
+/// Which sessions are listed. All that is given must fit.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The sessions of one person, found by an index.
+    pub person: Option<Person>,
+    /// The provider's name.
+    pub provider: Option<String>,
+    /// The app that was signed in to.
+    pub app: Option<String>,
+    /// The address of the client at the sign-in.
+    pub address: Option<IpAddr>,
+    /// Signed in before this.
+    pub before: Option<Timestamp>,
+    /// Signed in at this or later.
+    pub since: Option<Timestamp>,
+}
+
+/// A person, as an index knows them.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Who it is (`sub`).
+    pub subject: String,
+    /// At which of these providers.
+    pub providers: Vec<String>,
+}
+
+/// What names a session for operators: it opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId(RecordName);
+
+/// One session as operators see it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What names it.
+    pub id: SessionId,
+    /// Who it is; `None` for a session from before there were cards, or sealed by a key that is gone.
+    pub card: Option<Card>,
+    /// When it was last used; where another process serves it, a few minutes behind.
+    pub last_seen: Timestamp,
+    /// When it ends, however it is used.
+    pub expires_at: Timestamp,
+}
+
+/// A page of the list.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// The sessions; with a store on this machine the newest first.
+    pub sessions: Vec<Listed>,
+    /// Where the next page begins; `None` when this is the last.
+    pub next: Option<Place>,
+}
+
+/// A place in the list, as it travels to an operator and back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which of the person's indexes; 0 among all sessions.
+    index: u16,
+    after: Option<Cursor>,
+}
+
+impl Sessions {
+    /// A page of the live sessions that are wanted, of at most `limit` and never more than [`LARGEST_PAGE`].
+    ///
+    /// # Errors
+    /// When the store can't be used, or can't list.
+    pub async fn list(
+        &self,
+        wanted: &Wanted,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<Listing, StoreError> {
+        let limit = limit.clamp(1, LARGEST_PAGE);
+        let indexes = wanted.person.as_ref().map(|person| self.indexes_of_person(person));
+        let mut place = after.unwrap_or(Place { index: 0, after: None });
+        let mut sessions = Vec::new();
+        let (mut asked, mut looked_at) = (0, 0);
+        loop {
+            let index = match &indexes {
+                None => None,
+                Some(indexes) => match indexes.get(usize::from(place.index)) {
+                    Some(index) => Some(*index),
+                    None => return Ok(Listing { sessions, next: None }),
+                },
+            };
+            let page = self.store.page(place.after, index, limit - sessions.len()).await?;
+            asked += 1;
+            looked_at += page.records.len();
+            sessions.extend(page.records.into_iter().filter_map(|filed| self.listed(filed, wanted)));
+            place = match page.next {
+                Some(next) => Place { index: place.index, after: Some(next) },
+                None if indexes.is_some() => Place { index: place.index.saturating_add(1), after: None },
+                None => return Ok(Listing { sessions, next: None }),
+            };
+            if sessions.len() >= limit || asked >= ASKED || looked_at >= LOOKED_AT {
+                return Ok(Listing { sessions, next: Some(place) });
+            }
+            // A store in memory answers at once: others that share the thread go on in between.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Ends the session that is named so, and tells whether there was one.
+    ///
+    /// # Errors
+    /// When the store can't be used, or can't find sessions by name.
+    pub async fn end_by_id(self: &Arc<Self>, id: SessionId) -> Result<bool, StoreError> {
+        if self.store.custody() == Custody::Browser {
+            return Err(StoreError::Unsupported);
+        }
+        let there = self.store.get(id.0, None).await?.is_some();
+        // Also when it seems gone: what was ended is surely over.
+        self.make(Change::Remove(Gone { name: id.0, expires_at: self.expiry(self.clock.now()) })).await?;
+        Ok(there)
+    }
+
+    /// The session as it is listed, if it is wanted and not over.
+    fn listed(&self, filed: Filed, wanted: &Wanted) -> Option<Listed> {
+        let now = self.clock.now();
+        let last_seen = self.registry.open_session(&filed.name).map(|live| live.last_seen());
+        let last_seen = last_seen.unwrap_or(filed.last_seen).max(filed.last_seen);
+        // The store's times may be this far behind.
+        if now >= filed.expires_at || now.since(last_seen) >= self.idle_timeout + self.grain() {
+            return None;
+        }
+        let card = Card::open(&self.keys, &filed.name, &filed.card);
+        let listed = Listed { id: SessionId(filed.name), card, last_seen, expires_at: filed.expires_at };
+        wanted.fits(listed.card.as_ref()).then_some(listed)
+    }
+
+    fn indexes_of_person(&self, person: &Person) -> Vec<IndexName> {
+        let each = person.providers.iter().flat_map(|provider| self.subject_index(provider, &person.subject));
+        each.collect()
+    }
+}
+
+impl Wanted {
+    /// Of a session without a card nothing is known but whose it is, where an index found it.
+    fn fits(&self, card: Option<&Card>) -> bool {
+        let Self { person: _, provider, app, address, before, since } = self;
+        let Some(card) = card else {
+            return provider.is_none()
+                && app.is_none()
+                && address.is_none()
+                && before.is_none()
+                && since.is_none();
+        };
+        provider.as_ref().is_none_or(|provider| *provider == card.provider)
+            && app.as_ref().is_none_or(|app| *app == card.app)
+            && address.is_none_or(|address| address == card.address)
+            && before.is_none_or(|before| card.signed_in_at < before)
+            && since.is_none_or(|since| card.signed_in_at >= since)
+    }
+}
+
+#[cfg(test)]
+impl SessionId {
+    pub(super) const fn of(live: &super::Live) -> Self {
+        Self(*live.name())
+    }
+}
+
+/// Why a text is no identifier, or no place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not as the list gave it")]
+pub struct NotFromTheList;
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = NotFromTheList;
+
+    fn from_str(text: &str) -> Result<Self, NotFromTheList> {
+        let name = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotFromTheList)?;
+        name.try_into().map(Self).map_err(|_| NotFromTheList)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cursor = self.after.as_ref().map(|Cursor(bytes)| bytes.as_slice()).unwrap_or_default();
+        f.write_str(&URL_SAFE_NO_PAD.encode([&self.index.to_be_bytes()[..], cursor].concat()))
+    }
+}
+
+impl FromStr for Place {
+    type Err = NotFromTheList;
+
+    fn from_str(text: &str) -> Result<Self, NotFromTheList> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotFromTheList)?;
+        let (index, cursor) = bytes.split_first_chunk().ok_or(NotFromTheList)?;
+        let after = (!cursor.is_empty()).then(|| Cursor(cursor.to_vec()));
+        Ok(Self { index: u16::from_be_bytes(*index), after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_and_a_place_come_back_as_they_were_and_others_are_refused() {
+        let id = SessionId([0xfb; 32]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_string().len(), 43);
+        for after in [None, Some(Cursor(vec![1, 2, 3]))] {
+            let place = Place { index: 513, after };
+            assert_eq!(place.to_string().parse(), Ok(place));
+        }
+        for text in ["", "A", "AAAA=", "я", &"A".repeat(44)] {
+            assert_eq!(text.parse::<SessionId>(), Err(NotFromTheList), "{text}");
+        }
+        assert_eq!("!".parse::<Place>(), Err(NotFromTheList));
+    }
+}
