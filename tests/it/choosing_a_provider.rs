@@ -86,6 +86,30 @@ async fn a_visit_without_a_session_leads_to_a_page_that_offers_every_provider_by
 }
 
 #[tokio::test]
+async fn answers_that_are_posted_arrive_at_the_redirect_uri_of_their_own_provider() {
+    let (world, app) = (World::new(), Server::start().await);
+    let posted = "response_mode = \"form_post\"\n";
+    let school = Engine::trusted().table(&world, "school", posted);
+    let callback = "/_sso/callback/ministry";
+    let ministry = Engine::indeed().table_for(&[&world.origin()], callback, "ministry", posted);
+    let gateway = world.clone().start(&(school + &ministry + &world.app("lms", &app))).await.ready().await;
+    for (provider, login) in [("school", "ivanov"), ("ministry", "petrova")] {
+        let browser = Browser::new();
+        let page = browser.visit(&gateway.url("/courses?id=1")).await.expect(200);
+        let at_provider = browser.visit(&offer(&page, provider)).await;
+        let mut page = browser.log_in(&at_provider, login).await;
+        // The provider's page with the answer, and ours that brings it to this site's cookies.
+        while page.text().contains("<form") {
+            let form = page.form("");
+            page = browser.submit(&page, form).await;
+        }
+        page.expect(200);
+        assert_eq!(app.last().target(), "/courses?id=1");
+        assert_eq!(session(&browser, &gateway).await["provider"], provider);
+    }
+}
+
+#[tokio::test]
 async fn each_choice_signs_in_with_its_own_provider_and_ends_on_the_wanted_page() {
     let (gateway, app) = with_both("").await;
     for (provider, login) in [("school", "ivanov"), ("ministry", "petrova")] {

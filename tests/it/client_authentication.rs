@@ -94,6 +94,31 @@ async fn a_certificate_proves_who_we_are_to_a_provider_that_asks_for_it() {
 }
 
 #[tokio::test]
+async fn a_fapi_client_can_prove_itself_and_bind_its_tokens_by_its_certificate_alone() {
+    let authority = Authority::new();
+    let engine = Engine::own(Shape::V9, json!({"tls": authority.provider()}));
+    let (world, app) = (World::new(), Server::start().await);
+    let shown = authority.client("lms");
+    for (name, text) in
+        [("ca.pem", &authority.pem()), ("client.pem", &shown.cert), ("client.key", &shown.key)]
+    {
+        std::fs::write(world.dir.path().join(name), text).unwrap();
+    }
+    let metadata = json!({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "CN=lms",
+        "tls_client_certificate_bound_access_tokens": true, "require_pushed_authorization_requests": true,
+        "id_token_signed_response_alg": "PS256"});
+    let lines = "profile = \"fapi2\"\nca = \"ca.pem\"\nclient_auth = \"tls_client_auth\"\ndpop = false\n\
+                 tls_client = { cert = \"client.pem\", key = \"client.key\" }";
+    let config = engine.client(&world, "school", metadata, lines) + &world.app("lms", &app);
+    let gateway = world.start(&config).await;
+    let browser = Browser::new().trusting(authority.trusted(None));
+    let page = browser.sign_in(&gateway.url("/"), "ivanov").await;
+    assert_eq!(page.status, 200, "{page:?}\n{}", gateway.log());
+    assert!(app.last().header("x-auth-email").is_some(), "userinfo was had with a bound token");
+    assert!(engine.count("/request") > 0, "the request was pushed");
+}
+
+#[tokio::test]
 async fn another_certificate_and_another_key_are_refused_and_the_log_says_what_to_compare() {
     let (world, app) = (World::new(), Server::start().await);
     private_key(&world, &PKCS_ECDSA_P256_SHA256);

@@ -59,6 +59,23 @@ async fn twenty(browser: &Browser, url: &str) -> Vec<u16> {
 }
 
 #[tokio::test]
+async fn a_proxy_that_asks_verify_gets_the_renewed_token() {
+    let trusted = "[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n";
+    let (gateway, rogue, app, browser) = signed_in(trusted).await;
+    let before = bearer(&app);
+    later(&gateway, &rogue, &mut Duration::default(), 11 * MINUTE);
+    let ask = Ask::new("GET", &gateway.url("/_sso/verify"))
+        .header("X-Original-Method", "GET")
+        .header("X-Original-URL", gateway.url("/x"));
+    let verdict = browser.send(ask).await.expect(200);
+    assert_eq!(rogue.refreshes(), 1);
+    let told = verdict.header("authorization").expect("an access token");
+    assert_ne!(told, before);
+    browser.fetch(&gateway.url("/x")).await.expect(200);
+    assert_eq!((bearer(&app), rogue.refreshes()), (told, 1));
+}
+
+#[tokio::test]
 async fn twenty_requests_at_expiry_make_one_refresh_and_none_fails() {
     for store in STORES {
         let (gateway, rogue, app, browser) = signed_in(&format!("[session]\nstore = \"{store}\"\n")).await;
