@@ -1,7 +1,9 @@
-//! When a certificate ends (RFC 5280 section 4.1.2.5). Whether it is to be trusted is for TLS to say, not for this.
+//! What a certificate says: when it ends (RFC 5280 section 4.1.2.5), and whom it is for. Whether it is to be trusted
+//! is for TLS to say, not for this.
 
 use std::time::Duration;
 
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::clock::Timestamp;
@@ -39,10 +41,57 @@ pub fn examine(whose: &str, certificate: &[u8], now: Timestamp) -> Finding {
     }
 }
 
+/// Whom a certificate is for, as RFC 4514 writes it: `CN=lms,O=School`. `None` where it can't be read, or has no name
+/// that can be written so.
+pub fn subject(certificate: &[u8]) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    // Section 2.1: the last part of the name first.
+    let mut parts: Vec<String> = parsed
+        .subject()
+        .iter_rdn()
+        .map(|part| {
+            let attributes = part.iter().map(|attribute| {
+                let name = oid2abbrev(attribute.attr_type(), oid_registry()).ok()?;
+                Some(format!("{name}={}", escaped(attribute.as_str().ok()?)))
+            });
+            Some(attributes.collect::<Option<Vec<_>>>()?.join("+"))
+        })
+        .collect::<Option<_>>()?;
+    parts.reverse();
+    Some(parts.join(",")).filter(|name| !name.is_empty())
+}
+
+/// RFC 4514 section 2.4
+fn escaped(value: &str) -> String {
+    let last = value.chars().count().saturating_sub(1);
+    let mut out = String::with_capacity(value.len());
+    for (at, character) in value.chars().enumerate() {
+        let special = matches!(character, '"' | '+' | ',' | ';' | '<' | '>' | '\\')
+            || at == 0 && character == '#'
+            || (at == 0 || at == last) && character == ' ';
+        if special {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::foundation::finding::Verdict;
+
+    #[test]
+    fn a_subject_is_written_last_part_first_with_what_would_be_misread_escaped() {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "Школа, № 7 ");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "#lms");
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(subject(certificate.der()).unwrap(), "CN=\\#lms,O=Школа\\, № 7\\ ");
+        assert_eq!(subject(b"no certificate"), None);
+    }
 
     #[test]
     fn the_end_of_a_certificate_is_told_thirty_days_before() {

@@ -11,7 +11,8 @@ use super::error::{MemberProblem, OidcError};
 use super::message::{self, Call, told};
 use super::metadata::Metadata;
 use super::own_jwt::Signing;
-use super::{Protocol, Settings, TokenBinding};
+use super::{ClientAuth, Profile, Protocol, Settings, TokenBinding};
+use crate::foundation::certificate;
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
@@ -67,7 +68,7 @@ pub(super) fn request(
     message::post_json(Call::Registration, endpoint, &body, token)
 }
 
-/// RFC 7591 section 2, RFC 9126 section 6, RFC 9449 section 5.2.
+/// RFC 7591 section 2, RFC 8705 section 2.1.2, RFC 9126 section 6, RFC 9449 section 5.2.
 fn client(
     settings: &Settings,
     metadata: &Metadata,
@@ -106,6 +107,16 @@ fn client(
     }
     if let Proof::Assertion(Signing::Key(algorithm)) = metadata.client_auth {
         put("token_endpoint_auth_signing_alg", json!(algorithm.name()));
+    }
+    // RFC 8705 sections 2.1.2 and 3.4
+    if metadata.client_auth.method() == ClientAuth::TlsClientAuth {
+        let shown = settings.tls_client.as_ref().and_then(|key| key.cert.first());
+        if let Some(subject) = shown.and_then(|certificate| certificate::subject(certificate)) {
+            put("tls_client_auth_subject_dn", json!(subject));
+        }
+        if settings.binding == TokenBinding::Bearer && settings.profile == Profile::Fapi2 {
+            put("tls_client_certificate_bound_access_tokens", json!(true));
+        }
     }
     match &metadata.carriage {
         Carriage::Query => {}

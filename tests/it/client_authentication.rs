@@ -94,6 +94,34 @@ async fn a_certificate_proves_who_we_are_to_a_provider_that_asks_for_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_registered_with_a_certificate_signs_in_with_it() {
+    let authority = Authority::new();
+    let engine = Engine::own(Shape::V9, json!({"tls": authority.provider()}));
+    let (world, app) = (World::new(), Server::start().await);
+    let shown = authority.client("lms");
+    for (name, text) in
+        [("ca.pem", &authority.pem()), ("client.pem", &shown.cert), ("client.key", &shown.key)]
+    {
+        std::fs::write(world.dir.path().join(name), text).unwrap();
+    }
+    let lines = "scopes = [\"openid\", \"email\"]\nca = \"ca.pem\"\n\
+                 client_auth = \"tls_client_auth\"\ntls_client = { cert = \"client.pem\", key = \"client.key\" }\n";
+    let config =
+        format!("[providers.school]\nissuer = {:?}\n{lines}{}", engine.issuer, world.app("lms", &app));
+    world.write_config(&config);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.args(["register", "--provider", "school", "--token-env", "TOKEN"]);
+    command.env("TOKEN", "initial-access-token").current_dir(world.dir.path());
+    let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let printed = String::from_utf8(out.stdout).unwrap();
+    let gateway = world.start(&config.replace("[providers.school]\n", &printed)).await;
+    let browser = Browser::new().trusting(authority.trusted(None));
+    let page = browser.sign_in(&gateway.url("/"), "ivanov").await;
+    assert_eq!(page.status, 200, "{page:?}\n{}", gateway.log());
+}
+
+#[tokio::test]
 async fn a_fapi_client_can_prove_itself_and_bind_its_tokens_by_its_certificate_alone() {
     let authority = Authority::new();
     let engine = Engine::own(Shape::V9, json!({"tls": authority.provider()}));
