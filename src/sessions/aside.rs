@@ -1,11 +1,23 @@
 //! What is laid aside beside the sessions, for minutes: messages that must not be taken twice, and sealed texts
 //! that wait for whoever holds their secret. With a shared store all processes see them.
 
+use std::future::Future;
 use std::time::Duration;
 
 use super::Sessions;
+use super::ending::joined;
 use super::store::StoreError;
 use crate::foundation::sealing::RecordSecret;
+
+/// How long work may go on that is done once, before another process may take it for broken off. Less than the time
+/// after which whoever got a 503 comes again.
+const AT_WORK: Duration = Duration::from_secs(5);
+
+/// How long it is remembered that a provider's session is over: longer than a code is good that was issued in it.
+const OVER: Duration = Duration::from_secs(10 * 60);
+
+/// The field of what is remembered of provider sessions.
+const PROVIDER_SESSION_OVER: &str = "provider session over";
 
 impl Sessions {
     /// Whether this is the first time within `lasts` that `what` is claimed in the realm of `field`, over all
@@ -21,6 +33,62 @@ impl Sessions {
             first &= self.store.put_note(name, Vec::new(), now, now.plus(lasts)).await?;
         }
         Ok(first)
+    }
+
+    /// Does some work once within `lasts`, over all processes; `None` where it was done before, or another is at it.
+    /// Work that fails, or that a process dies over, is not done: who asks again soon after has it done.
+    ///
+    /// # Errors
+    /// That of the work, and when the store can't be used: then the work may be done and is done again.
+    pub async fn once<T>(
+        &self,
+        field: &str,
+        what: &str,
+        lasts: Duration,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<Option<T>, StoreError> {
+        if !self.claim(field, what, AT_WORK).await? {
+            return Ok(None);
+        }
+        let done = work.await;
+        let released = self.release(field, what).await;
+        let done = done?;
+        released?;
+        self.claim(field, what, lasts).await?;
+        Ok(Some(done))
+    }
+
+    /// Remembers that a session at a provider is over, for logins that began in it and end later.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn remember_over(&self, provider: &str, provider_session: &str) -> Result<(), StoreError> {
+        self.claim(PROVIDER_SESSION_OVER, &joined(provider, provider_session), OVER).await.map(drop)
+    }
+
+    /// Whether a session at a provider is remembered to be over. To be asked after a session was made: one that is
+    /// made before the other is over ends with it.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn is_over(&self, provider: &str, provider_session: &str) -> Result<bool, StoreError> {
+        let what = joined(provider, provider_session);
+        // There is no looking at a note but by taking it.
+        let over = self.release(PROVIDER_SESSION_OVER, &what).await?;
+        if over {
+            self.claim(PROVIDER_SESSION_OVER, &what, OVER).await?;
+        }
+        Ok(over)
+    }
+
+    /// Lets go of a claim; tells whether there was one.
+    async fn release(&self, field: &str, what: &str) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut claimed = false;
+        for name in self.keys.index_names(field, what).collect::<Vec<_>>() {
+            claimed |= self.store.take_note(name, now).await?.is_some();
+        }
+        Ok(claimed)
     }
 
     /// Lays a text aside, sealed under the secret that is returned: only its holder can find and read it.

@@ -85,8 +85,11 @@ impl Sessions {
     }
 
     fn index(&self, field: &str, provider: &str, value: &str) -> impl Iterator<Item = IndexName> {
-        // The length keeps provider and value apart whatever characters they hold.
-        let value = format!("{}:{provider}{value}", provider.len());
-        self.keys.index_names(field, &value).collect::<Vec<_>>().into_iter()
+        self.keys.index_names(field, &joined(provider, value)).collect::<Vec<_>>().into_iter()
     }
+}
+
+/// The length keeps provider and value apart whatever characters they hold.
+pub(super) fn joined(provider: &str, value: &str) -> String {
+    format!("{}:{provider}{value}", provider.len())
 }

@@ -90,6 +90,13 @@ pub enum StoreKind {
     Cookie,
 }
 
+impl StoreKind {
+    /// Whether sessions can be ended by person or by provider session, without the browser's cookie.
+    pub const fn ends_unseen(&self) -> bool {
+        !matches!(self, Self::Cookie)
+    }
+}
+
 /// The `SameSite` attribute of a cookie (RFC 6265bis section 4.1.2.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
@@ -281,6 +288,11 @@ impl Sessions {
         .await?;
         self.notice_crowd();
         Ok((live, cookies))
+    }
+
+    /// Whether sessions can be ended by person or by provider session, without the browser's cookie.
+    pub fn ends_unseen(&self) -> bool {
+        self.store.custody() == Custody::Store
     }
 
     /// How many sessions this process has open.

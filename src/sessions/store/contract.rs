@@ -56,6 +56,8 @@ macro_rules! keeps_the_contract {
             who_goes_from_page_to_page_meets_each_that_stands_once_whatever_comes_and_goes
             the_list_of_one_person_holds_their_sessions_alone
             a_session_is_ended_by_the_name_that_the_list_gives_it
+            work_is_done_once_and_again_where_it_failed
+            a_provider_session_that_is_over_is_remembered_for_minutes
         );
     };
     (@ $open:expr; $($promise:ident)*) => { $(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::foundation::sealing::RecordSecret;
+use crate::sessions::StoreError;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -28,4 +29,37 @@ pub(in crate::sessions) async fn what_is_laid_aside_is_taken_up_once_by_who_hold
     let late = here.lay_aside(b"late", MINUTE).await.unwrap();
     world.clock.advance(MINUTE);
     assert_eq!(there.take_up(&late).await.unwrap(), None);
+}
+
+pub(in crate::sessions) async fn work_is_done_once_and_again_where_it_failed(world: World) {
+    let (here, there) = (world.process(), world.process());
+    let fails = async { Err::<(), _>(StoreError::unreachable("a test says so")) };
+    assert!(here.once("f", "a", MINUTE, fails).await.is_err());
+    let works = |process: &std::sync::Arc<crate::sessions::Sessions>| {
+        let process = std::sync::Arc::clone(process);
+        async move { process.once("f", "a", MINUTE, async { Ok(()) }).await.unwrap() }
+    };
+    assert_eq!(works(&there).await, Some(()), "who asks again has it done");
+    world.clock.advance(MINUTE - Duration::from_secs(1));
+    assert_eq!([works(&here).await, works(&there).await], [None, None]);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(works(&here).await, Some(()));
+    // A process that dies in the midst of it.
+    let dies = here.once("f", "b", MINUTE, std::future::pending::<Result<(), StoreError>>());
+    assert!(tokio::time::timeout(Duration::from_millis(20), dies).await.is_err());
+    let again = || there.once("f", "b", MINUTE, async { Ok(()) });
+    assert_eq!(again().await.unwrap(), None, "perhaps it is still at it");
+    world.clock.advance(Duration::from_secs(5));
+    assert_eq!(again().await.unwrap(), Some(()));
+}
+
+pub(in crate::sessions) async fn a_provider_session_that_is_over_is_remembered_for_minutes(world: World) {
+    let (here, there) = (world.process(), world.process());
+    let over = async |provider, session| there.is_over(provider, session).await.unwrap();
+    assert!(!over("trusted", "sid").await);
+    here.remember_over("trusted", "sid").await.unwrap();
+    assert!(over("trusted", "sid").await && over("trusted", "sid").await, "asking does not forget it");
+    assert!(!over("trusteds", "id").await && !over("trusted", "other").await);
+    world.clock.advance(10 * MINUTE);
+    assert!(!over("trusted", "sid").await);
 }
