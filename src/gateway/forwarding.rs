@@ -4,7 +4,6 @@
 //! own cookies; our own headers are sent beside what is left. So nothing that a client sends can remove or forge them.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::header::ORIGIN;
 use http::uri::PathAndQuery;
@@ -15,17 +14,13 @@ use super::apps::Protected;
 use super::authentication::Person;
 use super::authorization::Admission;
 use super::failure::Failure;
-use super::profile::Holder;
+use super::outliving::{self, right_end, token_end};
 use super::request::Marks;
 use super::visitor::{Trust, Tunnel, Visitor};
 use super::{StripPrefix, Worker, negotiation};
 use crate::foundation::body::Body;
-use crate::foundation::clock::Timestamp;
 use crate::upstream::upgrade::{self, Switch};
 use crate::upstream::{Fields, headers};
-
-/// How often an open WebSocket looks whether its session was idle for too long.
-const SESSION_CHECK: Duration = Duration::from_secs(5);
 
 /// Sends an admitted request to the app.
 ///
@@ -50,6 +45,10 @@ pub async fn forward(
     let answer = worker.upstream(app)?.exchange(request, &fields).await;
     let mut answer = answer.map_err(Failure::Upstream)?;
     app.cookies.strip_set(answer.headers_mut());
+    if admission.profile().is_some() && outliving::is_stream(&answer) {
+        let ended = right_end(Rc::clone(worker), person, token_end(&admission));
+        return Ok(answer.map(|body| outliving::until(ended, body)));
+    }
     Ok(answer)
 }
 
@@ -81,10 +80,7 @@ async fn open_websocket(
 ) -> Result<Response<Body>, Failure> {
     let mut request = request.map(|_| Body::empty());
     let fields = rewrite(worker, app, visitor, admission, &mut request, marks)?;
-    let token_end = admission.profile().and_then(|profile| match profile.holder() {
-        Holder::Token(end) => end,
-        Holder::Session => None,
-    });
+    let token_end = token_end(admission);
     let switched = worker.upstream(app)?.switch(request, &fields).await;
     match switched.map_err(Failure::Upstream)? {
         Switch::Answer(mut answer) => {
@@ -98,26 +94,6 @@ async fn open_websocket(
                 ended: Box::pin(right_end(Rc::clone(worker), person, token_end)),
             });
             Ok(answer)
-        }
-    }
-}
-
-/// Resolves when what let a WebSocket in is over: its session, ended or run out, or its access token; never for
-/// nobody's.
-async fn right_end(worker: Rc<Worker>, person: Option<Person>, token_end: Option<Timestamp>) {
-    let Some(person) = person else {
-        let Some(end) = token_end else { return std::future::pending().await };
-        return tokio::time::sleep(end.since(worker.gateway.clock.now())).await;
-    };
-    loop {
-        let now = worker.gateway.clock.now();
-        if !person.live.is_alive(now) {
-            return;
-        }
-        let rest = person.live.expires_at().since(now).min(SESSION_CHECK);
-        tokio::select! {
-            () = person.live.ended() => return,
-            () = tokio::time::sleep(rest) => {}
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod forwarding;
 pub mod login;
 pub mod negotiation;
 pub mod opened;
+pub mod outliving;
 pub mod pages;
 pub mod profile;
 pub mod query;
