@@ -107,6 +107,7 @@ pub(super) struct Session {
     pub(super) idle_timeout: Option<String>,
     pub(super) lifetime: Option<String>,
     pub(super) max_sessions: Option<u64>,
+    pub(super) outage_grace: Option<String>,
     pub(super) cookie: Cookie,
 }
 

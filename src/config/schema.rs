@@ -139,6 +139,7 @@ pub(super) const KEYS: &[Key] = &[
     now("session.idle_timeout", Duration),
     now("session.lifetime", Duration),
     now("session.max_sessions", Number),
+    now("session.outage_grace", Duration),
     now("session.cookie", Table),
     now("session.cookie.name", Text),
     later("session.cookie.domain", Text),

@@ -1,6 +1,6 @@
 //! Floor 1: what everything else stands on and what knows nothing of sign-in.
 //!
-//! Time, randomness, secrets, sealing, origins, peers, trust roots, certificates, findings and the body type. Nothing here does
+//! Time, randomness, secrets, sealing, origins, peers, trust roots, certificates, findings, timings and the body type. Nothing here does
 //! network input or output, and nothing here imports another part of Vestibule.
 
 pub mod body;
@@ -13,4 +13,5 @@ pub mod peer;
 pub mod random;
 pub mod sealing;
 pub mod secret;
+pub mod timings;
 pub mod trust;

@@ -2,8 +2,9 @@
 //!
 //! A worker keeps the sessions that it opened ([`opened`](super::opened)), and a connection who asked last: for
 //! a request of a session that is kept, nothing is decrypted, rendered or asked of a store. A session that is
-//! ended anywhere is ended here too: its `Live` is shared by the whole process. What is kept of a session that
-//! was renewed is old: one word of the `Live` tells that, and when its tokens are due ([`renewal`]).
+//! ended anywhere is ended here too: its `Live` is shared by the whole process, and `Sessions` knows whether what
+//! other gateways do is heard. What is kept of a session that was renewed is old: one word of the `Live` tells
+//! that, and when its tokens are due ([`renewal`]).
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -84,7 +85,7 @@ pub async fn visitors_person(
     let only = survey.marks.cookies == 1;
     if let Some(known) = visitor.known(app, cookie).filter(|_| only) {
         let now = worker.gateway.clock.now();
-        if known.live.is_alive(now) && known.is_current(now) {
+        if worker.gateway.sessions.is_sure_of(&known.live, now) && known.is_current(now) {
             used(worker, app, &known, now, cookies);
             return Ok(Some(known));
         }
@@ -112,7 +113,7 @@ pub async fn person(
     let Some(presented) = presented(app, headers, cookies) else { return Ok(None) };
     let Some(person) = known(worker, app, &presented).await? else { return Ok(None) };
     let now = worker.gateway.clock.now();
-    if person.live.is_alive(now) && person.live.mark().is_due(now) {
+    if person.live.mark().is_due(now) {
         renewal::attend(&worker.gateway, app, &person.live, now).await;
     }
     Ok(as_is(worker, app, &presented, person, cookies))
@@ -145,15 +146,20 @@ fn presented<'a>(
     })
 }
 
+/// The person, if the session stood just now.
 async fn known(
     worker: &Worker,
     app: &Protected,
     presented: &Presented<'_>,
 ) -> Result<Option<Person>, Failure> {
-    match worker.opened.get(app.number, presented.as_bytes()) {
-        Some(person) => Ok(Some(person)),
-        None => open(worker, app, presented).await,
+    let Some(person) = worker.opened.get(app.number, presented.as_bytes()) else {
+        return open(worker, app, presented).await;
+    };
+    if worker.gateway.sessions.stands(&person.live).await.map_err(Failure::Store)? {
+        return Ok(Some(person));
     }
+    worker.opened.forget(app.number, presented.as_bytes());
+    Ok(None)
 }
 
 /// The person as the session is now, if it stands.

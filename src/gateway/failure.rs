@@ -204,7 +204,9 @@ impl Failure {
             Self::TooWeak(_) | Self::Login(_) | Self::SignIn(_) | Self::SessionTooLarge(_) => {
                 audience.retry.or(Some(&sign_in))
             }
-            Self::Store(_) | Self::Upstream(_) => audience.target,
+            // A login is begun anew, as its response can't be taken twice; anything else is just asked again.
+            Self::Store(_) => audience.retry.or(audience.target),
+            Self::Upstream(_) => audience.target,
             _ => None,
         };
         let sign_out = audience.app.map(|app| app.path_of(Endpoint::SignOut)).unwrap_or_default();

@@ -308,6 +308,10 @@ fn tell(
             tracing::warn!(target: AUDIT, event = "refused", code, error, reference, %client, method, path, rule, app = name, provider, subject, status, "refused");
         }
         Failure::Token(TokenProblem::None) => {}
+        // That the store can't be used is told once, not for each request; the access line has the reference.
+        Failure::Store(_) => {
+            tracing::debug!(code, error, reference, app = name, status, "a request failed");
+        }
         Failure::Token(_) => {
             let path = record.target.as_ref().map_or("", PathAndQuery::path);
             tracing::warn!(target: AUDIT, event = "refused", code, error, reference, %client, method, path, app = name, status, "an access token is refused");

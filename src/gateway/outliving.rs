@@ -32,17 +32,17 @@ pub fn token_end(admission: &Admission) -> Option<Timestamp> {
 }
 
 /// Resolves when what let a request in is over: a person's session, ended or run out, or an access token; never for
-/// nobody's.
+/// nobody's, and not because the store can't be asked.
 pub async fn right_end(worker: Rc<Worker>, person: Option<Person>, token_end: Option<Timestamp>) {
     let Some(person) = person else {
         let Some(end) = token_end else { return std::future::pending().await };
         return tokio::time::sleep(end.since(worker.gateway.clock.now())).await;
     };
     loop {
-        let now = worker.gateway.clock.now();
-        if !person.live.is_alive(now) {
+        if matches!(worker.gateway.sessions.stands(&person.live).await, Ok(false)) {
             return;
         }
+        let now = worker.gateway.clock.now();
         let rest = person.live.expires_at().since(now).min(SESSION_CHECK);
         tokio::select! {
             () = person.live.ended() => return,

@@ -4,16 +4,24 @@
 //! token that is still good. Once that is not, requests wait for the one renewal, for as long as the
 //! provider's time limit. A refusal ends the session. A provider that can't be reached does not: identity
 //! stands until the session's own end, apps get the old token, and each try is later than the one before.
+//!
+//! Where several gateways share a store, one of them asks and the others take over what it got. A store that can't
+//! lend the lock for that keeps the refresh token from being used.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Gateway;
 use super::apps::Protected;
 use crate::foundation::clock::Timestamp;
 use crate::oidc::{Held, OidcError, Provider, RefreshError};
-use crate::sessions::{Live, News, Renewal, SessionData, Standing, Turn};
+use crate::sessions::{Live, News, Renewal, SessionData, Standing, Turn, Way};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
+
+/// How much longer than the provider's time limit another gateway is waited for: it may have died at it, and its
+/// lock must end first.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Sees to a session whose tokens are due: renews them, or waits for who does. Afterwards the session may be
 /// over, or have other content.
@@ -73,16 +81,45 @@ enum Failed {
     Later(OidcError),
 }
 
+/// How new content is kept that the store did not take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    InStore,
+    HereAlone,
+}
+
 async fn renew(gateway: &Gateway, provider: &Arc<Provider>, app: &str, renewal: Renewal) {
-    let outcome = refresh(gateway, provider, app, renewal.live()).await;
     let name = provider.name();
+    let patience = provider.settings().timeout + PATIENCE;
+    let lease = match gateway.sessions.way_to_renew(renewal.live(), patience).await {
+        Ok(Way::Free(lease)) => lease,
+        Ok(Way::Renewed | Way::Over) => {
+            gateway.metrics.renewal(name, "elsewhere");
+            return renewal.succeeded();
+        }
+        Err(error) => {
+            let code = error.code();
+            gateway.metrics.renewal(name, code);
+            if renewal.failures() == 0 {
+                tracing::warn!(app, provider = name, code, %error, "tokens are not refreshed while the session store can't lend a lock; the session goes on");
+            }
+            return renewal.failed(gateway.clock.now());
+        }
+    };
+    let outcome = refresh(gateway, provider, app, renewal.live()).await;
     match &outcome {
-        Ok(()) => gateway.metrics.renewal(name, "ok"),
+        Ok(_) => gateway.metrics.renewal(name, "ok"),
         Err(Failed::Refused(error) | Failed::Later(error)) => gateway.metrics.renewal(name, error.code()),
         Err(Failed::Over) => {}
     }
     match outcome {
-        Ok(()) | Err(Failed::Over) => renewal.succeeded(),
+        Ok(Kept::InStore) | Err(Failed::Over) => renewal.succeeded(),
+        Ok(Kept::HereAlone) => {
+            let live = Arc::clone(renewal.live());
+            renewal.succeeded();
+            // Who else renews it now would use the token that is spent.
+            gateway.sessions.save_at_last(&live, lease).await;
+        }
         Err(Failed::Refused(error)) => end(gateway, name, app, renewal, &error).await,
         Err(Failed::Later(error)) => {
             let (code, mend) = (error.code(), error.mend());
@@ -97,7 +134,12 @@ async fn renew(gateway: &Gateway, provider: &Arc<Provider>, app: &str, renewal: 
 }
 
 /// Asks the provider; what it answers is written down before anything else is asked.
-async fn refresh(gateway: &Gateway, provider: &Arc<Provider>, app: &str, live: &Live) -> Result<(), Failed> {
+async fn refresh(
+    gateway: &Gateway,
+    provider: &Arc<Provider>,
+    app: &str,
+    live: &Live,
+) -> Result<Kept, Failed> {
     let data = live.data();
     let held = Held { subject: &data.subject, tokens: &data.tokens, claims: &data.claims };
     let refreshed = provider.refresh(held).await.map_err(|error| match error {
@@ -107,6 +149,7 @@ async fn refresh(gateway: &Gateway, provider: &Arc<Provider>, app: &str, live: &
     let tokens = refreshed.tokens.clone();
     let from = gateway.clock.now();
     let news = News::Tokens { tokens, from, access_expires_at: refreshed.access_expires_at };
+    let mut kept = Kept::InStore;
     match gateway.sessions.renew(live, news).await {
         Ok(Standing::Stands) => {}
         Ok(Standing::Over) => {
@@ -115,7 +158,8 @@ async fn refresh(gateway: &Gateway, provider: &Arc<Provider>, app: &str, live: &
         }
         Err(error) => {
             let provider = provider.name();
-            tracing::error!(app, provider, %error, "refreshed tokens could not be written down; the upkeep tries again");
+            tracing::error!(app, provider, %error, "refreshed tokens could not be written down; it is tried again");
+            kept = Kept::HereAlone;
         }
     }
     let claims = match provider.fresh_claims(held, refreshed).await {
@@ -124,7 +168,7 @@ async fn refresh(gateway: &Gateway, provider: &Arc<Provider>, app: &str, live: &
         Err(RefreshError::Later(error)) => {
             let (provider, code, mend) = (provider.name(), error.code(), error.mend());
             tracing::warn!(app, provider, code, %error, mend, "claims could not be asked for again; the old ones stay");
-            return Ok(());
+            return Ok(kept);
         }
     };
     if claims != data.claims
@@ -132,13 +176,20 @@ async fn refresh(gateway: &Gateway, provider: &Arc<Provider>, app: &str, live: &
     {
         let provider = provider.name();
         tracing::error!(app, provider, %error, "a session's new claims could not be written down");
+        kept = Kept::HereAlone;
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Ends a session that the provider refuses to go on with.
 async fn end(gateway: &Gateway, provider: &str, app: &str, renewal: Renewal, error: &OidcError) {
     let data = renewal.live().data();
+    match gateway.sessions.is_newer_elsewhere(renewal.live(), data.renewals).await {
+        Ok(false) => {}
+        // The refusal is about a token that another gateway has spent, for a better one.
+        Ok(true) => return renewal.succeeded(),
+        Err(_) => return renewal.failed(gateway.clock.now()),
+    }
     let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then_some(&*data.subject);
     // A refusal is the provider's last word about this grant: there is nothing for the operator to mend.
     let mend = if matches!(error, OidcError::Refused(_)) { None } else { error.mend() };

@@ -105,10 +105,14 @@ async fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Byt
 /// served.
 async fn ready(state: &State) -> Response<Full<Bytes>> {
     let asked = tokio::time::timeout(STORE_PATIENCE, state.gateway.sessions.check()).await;
-    let (usable, sessions) = match asked {
-        Ok(Ok(())) => (true, "ok".to_owned()),
-        Ok(Err(error)) => (false, error.to_string()),
-        Err(_) => (false, "the session store does not answer".to_owned()),
+    let (usable, code, sessions) = match asked {
+        // Who does not hear the others asks the store for each request, and serves all the same.
+        Ok(Ok(())) if state.gateway.sessions.hears() == Some(false) => {
+            (true, "store_unheard", "what other gateways do to sessions is not heard".to_owned())
+        }
+        Ok(Ok(())) => (true, "ok", "ok".to_owned()),
+        Ok(Err(error)) => (false, error.code(), error.to_string()),
+        Err(_) => (false, "store_late", "the session store does not answer".to_owned()),
     };
     let providers: serde_json::Map<String, serde_json::Value> = state
         .providers
@@ -121,6 +125,7 @@ async fn ready(state: &State) -> Response<Full<Bytes>> {
         "ready": ready,
         "draining": state.drain.has_begun(),
         "sessions": sessions,
+        "sessions_code": code,
         "providers": providers,
     });
     text(status, "application/json", format!("{told}\n"))

@@ -13,7 +13,7 @@ use crate::gateway::pages::Pages;
 use crate::gateway::routing::Routes;
 use crate::identity::statement::StatementKeys;
 use crate::oidc::Provider;
-use crate::sessions::{CookieNames, Sessions};
+use crate::sessions::{CookieNames, Operation, Outcome, Sessions};
 use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::{config, gateway, oidc, sessions};
@@ -121,4 +121,36 @@ fn watch(gateway: &Arc<Gateway>, providers: &[Arc<Provider>]) {
     #[allow(clippy::cast_precision_loss, reason = "a gauge of a few million at most")]
     let open = move || sessions.in_use() as f64;
     gateway.metrics.gauge("sessions_open", "Sessions that this process has open", None, Box::new(open));
+    show_store(&gateway.metrics, &gateway.sessions);
+}
+
+/// What becomes of the store in `/metrics`.
+fn show_store(metrics: &Metrics, sessions: &Arc<Sessions>) {
+    for operation in Operation::ALL {
+        for outcome in Outcome::ALL {
+            let operations = Arc::clone(sessions.operations());
+            let labels = vec![("operation", operation.as_str()), ("outcome", outcome.as_str())];
+            let count = Box::new(move || operations.count(operation, outcome));
+            let help = "Operations of the session store by what and how they ended";
+            metrics.counter("session_store_operations", help, labels, count);
+        }
+        let labels = vec![("operation", operation.as_str())];
+        let timings = sessions.operations().timings(operation);
+        metrics.timings("session_store_answer", "Time until the session store answered", labels, timings);
+    }
+    for (at, (outcome, _)) in sessions.confirmations().counts().into_iter().enumerate() {
+        let kept = Arc::clone(sessions);
+        let count = move || kept.confirmations().counts().get(at).map_or(0, |(_, count)| *count);
+        let help = "Open sessions that the store was asked for again";
+        metrics.counter("session_confirmations", help, vec![("outcome", outcome)], Box::new(count));
+    }
+    let kept = Arc::clone(sessions);
+    let help = "Requests served by what was known moments ago, as the store could not be asked";
+    metrics.counter("sessions_graced", help, Vec::new(), Box::new(move || kept.confirmations().graced()));
+    if sessions.hears().is_some() {
+        let kept = Arc::clone(sessions);
+        let hears = move || f64::from(u8::from(kept.hears() == Some(true)));
+        let help = "Whether what other gateways do to sessions is heard";
+        metrics.gauge("session_store_heard", help, None, Box::new(hears));
+    }
 }

@@ -4,7 +4,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Sessions;
 use super::data::SessionData;
@@ -63,9 +62,7 @@ impl Sessions {
 
     /// Makes a change, and ends here what is gone by it.
     pub(super) async fn apply(&self, change: Change) -> Result<usize, StoreError> {
-        let applied = self.store.apply(change).await;
-        self.failing.store(matches!(applied, Err(StoreError::Unreachable(_))), Ordering::Relaxed);
-        let gone = applied?;
+        let gone = self.store.apply(change).await?;
         gone.iter().for_each(|name| self.registry.end(name));
         Ok(gone.len())
     }

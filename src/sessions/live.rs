@@ -12,8 +12,9 @@ use http::HeaderValue;
 use tokio::sync::Notify;
 
 use super::data::SessionData;
+use super::link::Moment;
 use super::renewal::{Mark, Renewals, Version};
-use super::store::{Gone, RecordName};
+use super::store::{Gone, RecordName, StoreError};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::sealing::RecordSecret;
 
@@ -36,6 +37,12 @@ pub struct Live {
     landing: Notify,
     /// Held while the store gets new content, so that older never comes after newer.
     writing: tokio::sync::Mutex<()>,
+    /// In which epoch of hearing it was read, and how often that was put in doubt.
+    stamp: AtomicU64,
+    /// When it was known last that it stands, as a [`Moment`] counts.
+    confirmed_at: AtomicU64,
+    /// Held by whoever asks the store about it; when that failed last, and why.
+    confirming: tokio::sync::Mutex<Option<(u64, StoreError)>>,
     /// The cookies that hold this content, once they were made.
     cookies: Mutex<Option<(Version, Vec<HeaderValue>)>>,
 }
@@ -62,6 +69,9 @@ impl Live {
             renewals: Mutex::default(),
             landing: Notify::new(),
             writing: tokio::sync::Mutex::default(),
+            stamp: AtomicU64::new(0),
+            confirmed_at: AtomicU64::new(0),
+            confirming: tokio::sync::Mutex::default(),
             cookies: Mutex::default(),
         }
     }
@@ -176,6 +186,41 @@ impl Live {
 
     pub(super) const fn writing(&self) -> &tokio::sync::Mutex<()> {
         &self.writing
+    }
+
+    /// The epoch of hearing in which it was read from the store; zero when that says nothing any more.
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+    pub(super) fn epoch(&self) -> u32 {
+        self.stamp.load(Ordering::Relaxed) as u32
+    }
+
+    /// How often what is known of it was put in doubt; to be read before the store is asked.
+    pub(super) fn doubts(&self) -> u64 {
+        self.stamp.load(Ordering::Acquire) >> u32::BITS
+    }
+
+    /// Notes that the store holds something else: it must be read again.
+    pub(super) fn doubt(&self) {
+        let doubted = |stamp: u64| ((stamp >> u32::BITS) + 1) << u32::BITS;
+        self.stamp.fetch_update(Ordering::AcqRel, Ordering::Acquire, |stamp| Some(doubted(stamp))).ok();
+    }
+
+    /// Notes that it stood at this moment, unless it was put in doubt since.
+    pub(super) fn confirm(&self, moment: Moment, doubts: u64) {
+        self.confirmed_at.fetch_max(moment.at, Ordering::Relaxed);
+        let confirmed = |stamp: u64| {
+            (stamp >> u32::BITS == doubts).then_some(doubts << u32::BITS | u64::from(moment.epoch))
+        };
+        self.stamp.fetch_update(Ordering::AcqRel, Ordering::Acquire, confirmed).ok();
+    }
+
+    /// When it was known last that it stands, as a [`Moment`] counts.
+    pub(super) fn confirmed_at(&self) -> u64 {
+        self.confirmed_at.load(Ordering::Relaxed)
+    }
+
+    pub(super) const fn confirming(&self) -> &tokio::sync::Mutex<Option<(u64, StoreError)>> {
+        &self.confirming
     }
 
     pub(super) fn cookies(&self) -> MutexGuard<'_, Option<(Version, Vec<HeaderValue>)>> {

@@ -7,7 +7,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -16,16 +15,20 @@ use tokio::sync::Notify;
 
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::Origin;
+use crate::foundation::random;
 use crate::foundation::sealing::{KeyRing, RecordSecret, RootKey};
 
 mod aside;
 mod card;
+mod confirming;
 mod cookie;
 mod data;
 mod ending;
 mod error;
 mod examination;
 mod keys;
+mod lease;
+mod link;
 mod listing;
 mod live;
 mod login;
@@ -40,19 +43,22 @@ mod ticket;
 mod upkeep;
 
 pub use card::{Card, Entrance};
+pub use confirming::Confirmations;
 pub use cookie::{Chosen, CookieNames, Malformed, Presented, is_cookie_name};
 pub use data::SessionData;
 pub use error::SessionsError;
 pub use examination::examine;
+pub use lease::{Lease, Way};
 pub use listing::{LARGEST_PAGE, Listed, Listing, NotFromTheList, Person, Place, SessionId, Wanted};
 pub use live::Live;
 pub use login::{LoginError, Logins, Return};
 pub use renewal::{Mark, Renewal, Turn, Version};
 pub use replacing::{News, Standing};
-pub use store::{Gone, StoreError};
+pub use store::{Gone, Operation, Operations, Outcome, StoreError};
 
+use link::Link;
 use registry::{Known, Registry};
-use store::{BrowserStore, Change, Custody, Entry, FileStore, Kept, MemoryStore, Store};
+use store::{BrowserStore, Change, Custody, Entry, FileStore, Guarded, Holder, Kept, MemoryStore, Store};
 use ticket::Ticket;
 
 /// The file store's file in the state directory.
@@ -77,6 +83,8 @@ pub struct Settings {
     pub same_site: SameSite,
     /// How many sessions a store on this machine may hold; the longest unused are ended beyond it.
     pub max_sessions: usize,
+    /// How long a session that was known to stand is served while a shared store can't be used.
+    pub outage_grace: Duration,
 }
 
 /// The stores of this gateway.
@@ -126,13 +134,17 @@ pub struct Sessions {
     clock: Clock,
     keys: Arc<KeyRing>,
     store: Arc<dyn Store>,
+    operations: Arc<Operations>,
     registry: Registry,
-    /// Told when more sessions are open than there should be.
-    crowded: Notify,
+    link: Link,
+    outage_grace: Duration,
+    confirmations: Confirmations,
+    /// Told when a round of the upkeep should not wait.
+    round: Notify,
     logins: Logins,
     control: Handle,
-    /// Whether the last change did not reach the store.
-    failing: AtomicBool,
+    /// What this process calls itself where it holds a lock.
+    holder: Holder,
 }
 
 impl Sessions {
@@ -166,20 +178,27 @@ impl Sessions {
         clock: Clock,
         control: Handle,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let store = Guarded::new(store);
+        let sessions = Arc::new(Self {
             idle_timeout: settings.idle_timeout,
             lifetime: settings.lifetime,
             cookie_name: settings.cookie_name.clone(),
             same_site: settings.same_site,
             logins: Logins::new(Arc::clone(&keys), clock.clone()),
+            link: Link::new(clock.clone()),
             clock,
             keys,
-            store,
+            operations: Arc::clone(store.operations()),
+            store: Arc::new(store),
             registry: Registry::default(),
-            crowded: Notify::new(),
+            outage_grace: settings.outage_grace,
+            confirmations: Confirmations::default(),
+            round: Notify::new(),
             control,
-            failing: AtomicBool::new(false),
-        })
+            holder: random::bytes(),
+        });
+        confirming::listen(&sessions);
+        sessions
     }
 
     /// The cookies on one origin; made once at start.
@@ -227,17 +246,18 @@ impl Sessions {
     async fn open_session(&self, ticket: &Ticket) -> Result<Option<Arc<Live>>, StoreError> {
         let name = ticket.secret.name();
         loop {
-            let now = self.clock.now();
             let epoch = match self.registry.look_up(&name) {
-                Known::Open(live) => return Ok(live.is_alive(now).then_some(live)),
+                Known::Open(live) => return Ok(self.stands(&live).await?.then_some(live)),
                 Known::Not(epoch) => epoch,
             };
+            let (now, moment) = (self.clock.now(), self.link.moment());
             let Some(kept) = self.store.get(name, ticket.carried.clone()).await? else { return Ok(None) };
             let Some(data) = self.read_record(&ticket.secret, &kept) else { return Ok(None) };
             let live = Live::new(ticket.secret.clone(), data, kept.last_seen, self.idle_timeout);
             if !live.is_alive(now) {
                 return Ok(None);
             }
+            live.confirm(moment, 0);
             if let Some(live) = self.registry.admit(live, epoch) {
                 self.notice_crowd();
                 return Ok(Some(live));
@@ -279,6 +299,7 @@ impl Sessions {
             card,
         };
         let change = Change::Put { entry, replacing };
+        live.confirm(self.link.moment(), 0);
         let (sessions, made) = (Arc::clone(self), Arc::clone(&live));
         self.complete(async move {
             // SECURITY: known here before it is in the store, so that whatever ends it there finds it here.
@@ -307,10 +328,29 @@ impl Sessions {
     /// When they can't.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.count().await?;
-        if self.failing.load(Ordering::Relaxed) {
-            return Err(StoreError::unreachable("the last change could not be written"));
+        match self.operations.unwritable() {
+            // A shared store is asked for something small, as nobody may be writing while nobody is let in.
+            Some(_) if self.link.is_shared() => {
+                self.store.lock(random::bytes(), self.holder, Duration::from_secs(1)).await.map(drop)
+            }
+            Some(error) => Err(error),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether what other gateways do is heard; `None` where there are no others.
+    pub fn hears(&self) -> Option<bool> {
+        self.link.is_shared().then(|| self.link.hears())
+    }
+
+    /// What was asked of the store.
+    pub const fn operations(&self) -> &Arc<Operations> {
+        &self.operations
+    }
+
+    /// How often the store was asked for what is open here.
+    pub const fn confirmations(&self) -> &Confirmations {
+        &self.confirmations
     }
 
     /// How many sessions there are; `None` with the cookie store, which can't know.

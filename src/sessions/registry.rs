@@ -2,7 +2,7 @@
 //! that what ends anywhere finds every holder.
 //!
 //! Opening one waits for the store, and it may be ended meanwhile: an [`Epoch`] taken before the store was
-//! asked tells [`Registry::admit`] whether any session of that shard was ended since.
+//! asked tells [`Registry::admit`] whether any session of that shard was ended, or changed elsewhere, since.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::live::Live;
 use super::store::RecordName;
-use crate::foundation::clock::Timestamp;
 
 const SHARDS: usize = 16;
 
@@ -25,10 +24,10 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct Shard {
     lives: HashMap<RecordName, Arc<Live>>,
-    ends: u64,
+    turns: u64,
 }
 
-/// How many sessions a shard had seen ended.
+/// How many sessions a shard had seen ended, or changed elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epoch(u64);
 
@@ -44,7 +43,7 @@ impl Registry {
     /// The open session of this name.
     pub(super) fn look_up(&self, name: &RecordName) -> Known {
         let shard = self.shard(name);
-        shard.lives.get(name).map_or(Known::Not(Epoch(shard.ends)), |live| Known::Open(Arc::clone(live)))
+        shard.lives.get(name).map_or(Known::Not(Epoch(shard.turns)), |live| Known::Open(Arc::clone(live)))
     }
 
     /// The open session of this name, if there is one.
@@ -53,11 +52,11 @@ impl Registry {
     }
 
     /// Takes in a session that was opened since `epoch`, or gives the one that another thread opened first.
-    /// `None` when a session was ended meanwhile, perhaps this one: look again.
+    /// `None` when a session was ended or changed meanwhile, perhaps this one: look again.
     pub(super) fn admit(&self, live: Live, epoch: Epoch) -> Option<Arc<Live>> {
         let mut shard = self.shard(live.name());
         // SECURITY: a record read before its session was ended must not bring the session back.
-        if shard.ends != epoch.0 {
+        if shard.turns != epoch.0 {
             return None;
         }
         Some(match shard.lives.entry(*live.name()) {
@@ -80,13 +79,20 @@ impl Registry {
     pub(super) fn end(&self, name: &RecordName) {
         let ended = {
             let mut shard = self.shard(name);
-            shard.ends = shard.ends.wrapping_add(1);
+            shard.turns = shard.turns.wrapping_add(1);
             shard.lives.remove(name)
         };
         if let Some(live) = ended {
             self.open.fetch_sub(1, Ordering::Relaxed);
             live.mark_ended();
         }
+    }
+
+    /// Notes that another process changed a session; gives it, if it is open here.
+    pub(super) fn changed(&self, name: &RecordName) -> Option<Arc<Live>> {
+        let mut shard = self.shard(name);
+        shard.turns = shard.turns.wrapping_add(1);
+        shard.lives.get(name).cloned()
     }
 
     /// How many sessions are open.
@@ -103,14 +109,14 @@ impl Registry {
         selected
     }
 
-    /// Ends the sessions that are past their time, and lets go of those that nobody holds and `done` picks.
-    pub(super) fn clear(&self, now: Timestamp, done: impl Fn(&Live) -> bool) {
+    /// Ends the sessions that are `over_now`, and lets go of those that nobody holds and `done` picks.
+    pub(super) fn clear(&self, over_now: impl Fn(&Live) -> bool, done: impl Fn(&Live) -> bool) {
         for shard in &self.shards {
             let mut over = Vec::new();
             let mut shard = lock(shard);
             let before = shard.lives.len();
             shard.lives.retain(|_, live| {
-                if !live.is_alive(now) {
+                if over_now(live) {
                     over.push(Arc::clone(live));
                     return false;
                 }
@@ -137,6 +143,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foundation::clock::Timestamp;
     use crate::foundation::sealing::RecordSecret;
     use crate::sessions::data::tests::ivan;
     use std::time::Duration;
@@ -178,17 +185,17 @@ mod tests {
         let at = |seconds| START.plus(Duration::from_secs(seconds));
         let live = Arc::new(opened(&RecordSecret::generate()));
         registry.add(Arc::clone(&live));
-        registry.clear(at(20), |_| true);
+        registry.clear(|live| !live.is_alive(at(20)), |_| true);
         assert_eq!(registry.open(), 1, "held");
         drop(live);
-        registry.clear(at(20), |_| false);
+        registry.clear(|live| !live.is_alive(at(20)), |_| false);
         assert_eq!(registry.open(), 1, "still wanted");
-        registry.clear(at(20), |_| true);
+        registry.clear(|live| !live.is_alive(at(20)), |_| true);
         assert_eq!(registry.open(), 0);
 
         let idle = Arc::new(opened(&RecordSecret::generate()));
         registry.add(Arc::clone(&idle));
-        registry.clear(at(100), |_| false);
+        registry.clear(|live| !live.is_alive(at(100)), |_| false);
         assert!(idle.is_ended());
         assert_eq!(registry.open(), 0);
     }

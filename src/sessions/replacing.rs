@@ -6,12 +6,20 @@
 //! store can't do: a process that is killed before that leaves the browser with a spent refresh token, and the
 //! next renewal ends the session. Two processes over one set of cookies would spend each other's.
 
-use super::Sessions;
+use std::time::Duration;
+
 use super::data::{self, SessionData};
 use super::live::Live;
 use super::store::{Change, Custody, StoreError};
+use super::{Lease, Sessions};
 use crate::foundation::clock::Timestamp;
 use crate::identity::claims::{Claims, Tokens};
+
+/// The pause between two tries to write what the store did not take.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is tried.
+const TRIES: u32 = 60;
 
 /// What a renewal brings.
 #[derive(Debug)]
@@ -72,11 +80,28 @@ impl Sessions {
     /// Writes what a store did not take when it came.
     pub(super) async fn save_content(&self) -> Result<(), StoreError> {
         for live in self.registry.select(Live::is_unsaved) {
-            let _alone = live.writing().lock().await;
-            let data = live.data();
-            if self.write(&live, encoded(&data)?).await? == Standing::Stands {
-                self.note_saved(&live, data.renewals);
+            self.save_content_of(&live).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries on to write a session's content that the store did not take, and keeps others from renewing it until
+    /// then; after a minute that is left to the upkeep.
+    pub async fn save_at_last(&self, live: &Live, lease: Lease) {
+        for _ in 0..TRIES {
+            tokio::time::sleep(TRY_AGAIN).await;
+            if live.is_ended() || !live.is_unsaved() || self.save_content_of(live).await.is_ok() {
+                break;
             }
+        }
+        drop(lease);
+    }
+
+    async fn save_content_of(&self, live: &Live) -> Result<(), StoreError> {
+        let _alone = live.writing().lock().await;
+        let data = live.data();
+        if self.write(live, encoded(&data)?).await? == Standing::Stands {
+            self.note_saved(live, data.renewals);
         }
         Ok(())
     }

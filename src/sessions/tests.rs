@@ -23,6 +23,7 @@ fn settings_in(state_dir: &Path, store: StoreKind) -> Settings {
         cookie_name: None,
         same_site: SameSite::Lax,
         max_sessions: 100_000,
+        outage_grace: Duration::from_secs(10),
     }
 }
 

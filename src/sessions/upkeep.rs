@@ -31,15 +31,19 @@ const CROWD: usize = 16_384;
 impl Sessions {
     /// Keeps the sessions for as long as the process lives; runs on the control runtime.
     pub async fn keep(self: Arc<Self>) {
+        tokio::join!(self.tidy_up(), self.mind_the_link());
+    }
+
+    async fn tidy_up(&self) {
         let round = ROUND.min(self.idle_timeout / 16);
         loop {
             tokio::time::sleep(BREATH).await;
             tokio::select! {
                 () = tokio::time::sleep(round) => {}
-                () = self.crowded.notified() => {}
+                () = self.round.notified() => {}
             }
             if let Err(error) = self.tidy().await {
-                tracing::warn!(%error, "sessions could not be saved and swept; the next round tries again");
+                tracing::debug!(%error, "sessions could not be saved and swept; the next round tries again");
             }
         }
     }
@@ -115,11 +119,12 @@ impl Sessions {
                 unsaved >= grain || (!unsaved.is_zero() && rests(live))
             })
             .await?;
-            self.registry.clear(now, |live| {
+            self.let_go(now, |live| {
                 rests(live) && live.last_seen() <= live.saved_seen() && !live.is_unsaved()
-            });
+            })
+            .await;
         } else {
-            self.registry.clear(now, |live| rests(live) && !live.is_unsaved());
+            self.let_go(now, |live| rests(live) && !live.is_unsaved()).await;
         }
         // The store's times may be this far behind; `find` judges idle time to the second.
         let behind = self.grain() + RESTS + 2 * ROUND;
@@ -131,10 +136,24 @@ impl Sessions {
         }
     }
 
+    /// Ends what is over, and lets go of what nobody holds and is `done`.
+    async fn let_go(&self, now: Timestamp, done: impl Fn(&Live) -> bool) {
+        if !self.link.is_shared() {
+            return self.registry.clear(|live| !live.is_alive(now), done);
+        }
+        // What nobody used here may be in use elsewhere, and what was used elsewhere is known to the store.
+        self.registry.clear(|live| live.is_over(now), |live| !live.is_alive(now) || done(live));
+        for idle in self.registry.select(|live| !live.is_alive(now)) {
+            if matches!(self.stands(&idle).await, Ok(false)) {
+                self.registry.end(idle.name());
+            }
+        }
+    }
+
     /// Asks for a round at once when more sessions are open than there should be.
     pub(super) fn notice_crowd(&self) {
         if self.registry.open() > CROWD {
-            self.crowded.notify_one();
+            self.round.notify_one();
         }
     }
 

@@ -6,13 +6,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::foundation::timings::Timings;
 
 /// What was decided about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +61,12 @@ impl Decision {
 }
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-const BOUNDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0];
-const BOUNDS_US: [u64; 10] =
-    [1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 250_000, 1_000_000, 2_500_000, 10_000_000];
 
 /// The requests of one app, or of none.
 #[derive(Debug, Default)]
 pub struct AppMetrics {
     requests: [[AtomicU64; CLASSES.len()]; Decision::ALL.len()],
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    sum_us: AtomicU64,
+    heads: Timings,
 }
 
 impl AppMetrics {
@@ -78,12 +76,7 @@ impl AppMetrics {
         if let Some(count) = self.requests.get(decision as usize).and_then(|classes| classes.get(class)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        let us = u64::try_from(head.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS.len());
-        if let Some(count) = self.buckets.get(bucket) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        self.sum_us.fetch_add(us, Ordering::Relaxed);
+        self.heads.count(head);
     }
 
     /// The counts of a decision, by class of status.
@@ -99,13 +92,19 @@ struct Labelled(Mutex<HashMap<[String; 2], u64>>);
 
 impl Labelled {
     fn add(&self, labels: [&str; 2]) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = lock(&self.0);
         *counts.entry(labels.map(str::to_owned)).or_default() += 1;
     }
 }
 
 /// Something that is asked for its value when `/metrics` is read.
 pub type Gauge = Box<dyn Fn() -> f64 + Send + Sync>;
+
+/// A count that is kept elsewhere and asked for when `/metrics` is read.
+pub type Count = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// The labels of one row of a family.
+pub type Labels = Vec<(&'static str, &'static str)>;
 
 /// All metrics of the process.
 #[derive(Default)]
@@ -116,6 +115,16 @@ pub struct Metrics {
     sign_outs: Labelled,
     renewals: Labelled,
     gauges: Mutex<Vec<GaugeRow>>,
+    counts: Mutex<Vec<Row<Count>>>,
+    timings: Mutex<Vec<Row<Arc<Timings>>>>,
+}
+
+/// What is kept elsewhere; rows of one name stand together.
+struct Row<T> {
+    name: &'static str,
+    help: &'static str,
+    labels: Labels,
+    value: T,
 }
 
 struct GaugeRow {
@@ -165,7 +174,17 @@ impl Metrics {
         value: Gauge,
     ) {
         let row = GaugeRow { name, help, label, value };
-        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+        lock(&self.gauges).push(row);
+    }
+
+    /// Shows a count that is kept elsewhere.
+    pub fn counter(&self, name: &'static str, help: &'static str, labels: Labels, value: Count) {
+        lock(&self.counts).push(Row { name, help, labels, value });
+    }
+
+    /// Shows timings that are kept elsewhere, in seconds.
+    pub fn timings(&self, name: &'static str, help: &'static str, labels: Labels, value: Arc<Timings>) {
+        lock(&self.timings).push(Row { name, help, labels, value });
     }
 
     /// The metrics in OpenMetrics text format.
@@ -220,7 +239,7 @@ impl Collector for Table {
             MetricType::Histogram,
         )?;
         for (name, app) in rows() {
-            latency.encode_family(&[("app", name)]).and_then(|encoder| histogram(encoder, app))?;
+            latency.encode_family(&[("app", name)]).and_then(|encoder| histogram(encoder, &app.heads))?;
         }
         for (name, help, counts, labels) in [
             ("sign_ins", "Sign-ins by provider and outcome", &metrics.sign_ins, ["provider", "outcome"]),
@@ -233,13 +252,31 @@ impl Collector for Table {
             ),
         ] {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for ([first, second], count) in &*counts.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            for ([first, second], count) in &*lock(&counts.0) {
                 let [a, b] = labels;
                 let labels = [(a, first.as_str()), (b, second.as_str())];
                 family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(count, None)?;
             }
         }
-        let gauges = metrics.gauges.lock().unwrap_or_else(PoisonError::into_inner);
+        for group in lock(&metrics.counts).chunk_by(|a, b| a.name == b.name) {
+            let Some(first) = group.first() else { continue };
+            let mut family = encoder.encode_descriptor(first.name, first.help, None, MetricType::Counter)?;
+            for Row { labels, value, .. } in group {
+                let (labels, count) = (labels.as_slice(), value());
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
+        for group in lock(&metrics.timings).chunk_by(|a, b| a.name == b.name) {
+            let Some(first) = group.first() else { continue };
+            let seconds = Some(&Unit::Seconds);
+            let mut family =
+                encoder.encode_descriptor(first.name, first.help, seconds, MetricType::Histogram)?;
+            for Row { labels, value, .. } in group {
+                let labels = labels.as_slice();
+                family.encode_family(&labels).and_then(|encoder| histogram(encoder, value))?;
+            }
+        }
+        let gauges = lock(&metrics.gauges);
         for group in gauges.chunk_by(|a, b| a.name == b.name) {
             let Some(first) = group.first() else { continue };
             let mut family = encoder.encode_descriptor(first.name, first.help, None, MetricType::Gauge)?;
@@ -256,13 +293,15 @@ impl Collector for Table {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a sum of microseconds is a measurement, not an identity")]
-fn histogram(mut encoder: MetricEncoder<'_>, app: &AppMetrics) -> fmt::Result {
-    let counts = app.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
-    let bounds = BOUNDS.iter().copied().chain(std::iter::once(f64::INFINITY));
+fn lock<T>(rows: &Mutex<T>) -> MutexGuard<'_, T> {
+    rows.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn histogram(mut encoder: MetricEncoder<'_>, timings: &Timings) -> fmt::Result {
+    let counts = timings.counts();
+    let bounds = Timings::BOUNDS.into_iter().chain(std::iter::once(f64::INFINITY));
     let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-    let sum = app.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
-    encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
+    encoder.encode_histogram::<NoLabelSet>(timings.seconds(), counts.iter().sum(), &buckets, None)
 }
 
 #[cfg(test)]
@@ -274,6 +313,10 @@ mod tests {
         let metrics = Metrics::new(std::iter::once("lms".into()));
         metrics.app(0).unwrap().count(Decision::Admitted, 200, Duration::from_micros(300));
         metrics.sign_in("trusted", "ok");
+        let (labels, timings) = (vec![("operation", "read")], Arc::new(Timings::default()));
+        timings.count(Duration::from_millis(3));
+        metrics.counter("store", "Operations", labels.clone(), Box::new(|| 7));
+        metrics.timings("store_answer", "Time", labels, timings);
         metrics.gauge("sessions_live", "Live sessions", None, Box::new(|| 3.0));
         metrics.gauge("provider_ready", "Ready", Some(("provider", "a".into())), Box::new(|| 1.0));
         metrics.gauge("provider_ready", "Ready", Some(("provider", "b".into())), Box::new(|| 0.0));
@@ -283,6 +326,8 @@ mod tests {
             "vestibule_request_head_seconds_bucket{le=\"0.001\",app=\"lms\"} 1",
             "vestibule_request_head_seconds_bucket{le=\"+Inf\",app=\"lms\"} 1",
             "vestibule_sign_ins_total{provider=\"trusted\",outcome=\"ok\"} 1",
+            "vestibule_store_total{operation=\"read\"} 7",
+            "vestibule_store_answer_seconds_bucket{le=\"0.005\",operation=\"read\"} 1",
             "vestibule_sessions_live 3.0",
             "vestibule_provider_ready{provider=\"b\"} 0.0",
         ] {

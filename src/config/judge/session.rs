@@ -15,6 +15,9 @@ use crate::sessions::{SameSite, Settings, StoreKind, is_cookie_name};
 /// Browsers keep no cookie longer than this (RFC 6265bis section 5.6.1).
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
+/// Whoever was signed out elsewhere must not go on here for longer.
+const LONGEST_GRACE: Duration = Duration::from_secs(5 * 60);
+
 impl Judge<'_> {
     /// `[session]`.
     pub(super) fn session(&mut self, at: &KeyPath, raw: &Raw) -> Option<Settings> {
@@ -24,6 +27,9 @@ impl Judge<'_> {
         let times = self.times(at, session);
         let max_sessions =
             self.number(&at.key("max_sessions"), session.max_sessions, 100_000, 1..=10_000_000);
+        let grace = Duration::ZERO..=LONGEST_GRACE;
+        let outage_grace =
+            self.duration(&at.key("outage_grace"), session.outage_grace.as_deref(), 10 * SECOND, grace);
         let same_site = self.same_site(&at.key("cookie").key("same_site"), raw);
         let cookie_name = self.cookie_name(&at.key("cookie").key("name"), raw);
         let (idle_timeout, lifetime) = times?;
@@ -36,6 +42,7 @@ impl Judge<'_> {
             cookie_name: cookie_name?,
             same_site: same_site?,
             max_sessions: max_sessions?,
+            outage_grace: outage_grace?,
         })
     }
 

@@ -20,9 +20,13 @@ use crate::sessions::{CookieNames, Entrance, Live, SameSite, SessionData, Sessio
 mod aside;
 mod listing;
 mod renewals;
+mod shared;
+mod sharing;
 pub(in crate::sessions) use aside::*;
 pub(in crate::sessions) use listing::*;
 pub(in crate::sessions) use renewals::*;
+pub(in crate::sessions) use shared::{Fault, PATIENCE, SharedStore};
+pub(in crate::sessions) use sharing::*;
 
 pub(in crate::sessions) const START: Timestamp = Timestamp::from_secs(1_763_750_000);
 pub(in crate::sessions) const IDLE: Duration = Duration::from_secs(8 * 3600);
@@ -58,6 +62,10 @@ macro_rules! keeps_the_contract {
             a_session_is_ended_by_the_name_that_the_list_gives_it
             work_is_done_once_and_again_where_it_failed
             a_provider_session_that_is_over_is_remembered_for_minutes
+            what_is_ended_in_one_process_is_over_in_every_other_that_holds_it_open
+            a_renewal_in_one_process_is_seen_by_the_other_that_holds_it_open
+            a_session_that_is_used_in_one_process_is_idle_in_none
+            a_lock_has_one_holder_who_prolongs_it_and_loses_it_with_its_time
         );
     };
     (@ $open:expr; $($promise:ident)*) => { $(
@@ -113,6 +121,13 @@ impl World {
         Sessions::over(Arc::clone(&self.store), Arc::clone(keys), &settings(), clock, Handle::current())
     }
 
+    /// One that serves nobody by what it knew moments ago.
+    pub(in crate::sessions) fn process_without_grace(&self) -> Arc<Sessions> {
+        let keys = KeyRing::new(&self.key, &[]).into();
+        let strict = Settings { outage_grace: Duration::ZERO, ..settings() };
+        Sessions::over(Arc::clone(&self.store), keys, &strict, self.clock.clone(), Handle::current())
+    }
+
     fn data(&self) -> SessionData {
         ivan(self.clock.now())
     }
@@ -152,6 +167,7 @@ fn settings() -> Settings {
         cookie_name: None,
         same_site: SameSite::Lax,
         max_sessions: LIMIT,
+        outage_grace: Duration::from_secs(10),
     }
 }
 

@@ -18,6 +18,7 @@ mod browser;
 #[cfg(test)]
 pub(super) mod contract;
 mod file;
+mod guarded;
 mod listening;
 mod memory;
 mod notes;
@@ -25,6 +26,8 @@ mod page;
 
 pub(super) use browser::BrowserStore;
 pub(super) use file::{FileStore, OpenError};
+pub(super) use guarded::Guarded;
+pub use guarded::{Operation, Operations, Outcome};
 pub(super) use listening::{Listener, News, Reach};
 pub(super) use memory::MemoryStore;
 pub(super) use page::{Cursor, Filed, Page};
@@ -171,6 +174,13 @@ pub enum StoreError {
     /// The store can't be used now. Nobody is signed out by this: answer 503 and keep the cookie.
     #[error("the session store can't be used: {0}")]
     Unreachable(Arc<dyn Error + Send + Sync>),
+    /// The store did not answer in time, or was not asked because it just did not. What was to be changed may be
+    /// changed. Nobody is signed out by this, either.
+    #[error("the session store did not answer within {limit:?}")]
+    Late {
+        /// The time that it has.
+        limit: Duration,
+    },
     /// The store can't do this at all: the cookie store can't end sessions that it does not hold.
     #[error(
         "sessions in cookies can't be found by provider session or subject, nor listed; use another session.store"
@@ -187,6 +197,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A stable name for it.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "store_unreachable",
+            Self::Late { .. } => "store_late",
+            Self::Unsupported => "store_unsupported",
+            Self::TooLarge { .. } => "session_too_large",
+        }
+    }
+
+    /// Whether it passes when the store is well again.
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Late { .. })
+    }
+
     /// What `error` means for whoever asked: the store can't be used.
     pub(super) fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unreachable(Arc::from(error.into()))

@@ -1,0 +1,110 @@
+//! What every store that is shared promises the processes over it: what one does the others know soon. A store
+//! that one process has alone has nothing to promise here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::renewals::refresh_token;
+use super::{IDLE, MINUTE, World};
+use crate::sessions::{Live, Sessions, Standing};
+
+/// Waits until something is so, as news take their time.
+async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waited = Instant::now();
+    while !is_so().await {
+        assert!(waited.elapsed() < Duration::from_secs(10), "{what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A session that two processes have open, once both hear; nothing where the store is not shared.
+async fn open_in_two(world: &World) -> Option<([Arc<Sessions>; 2], [Arc<Live>; 2], super::Jar)> {
+    let (here, there) = (world.process(), world.process());
+    for process in [&here, &there] {
+        process.hears()?;
+        soon("it hears", async || process.hears() == Some(true)).await;
+    }
+    let (live, jar) = world.sign_in(&here).await;
+    let other = world.find(&there, &jar).await.unwrap();
+    for (process, live) in [(&here, &live), (&there, &other)] {
+        soon("it is sure", async || {
+            process.stands(live).await.unwrap() && process.is_sure_of(live, world.clock.now())
+        })
+        .await;
+    }
+    Some(([here, there], [live, other], jar))
+}
+
+pub(in crate::sessions) async fn what_is_ended_in_one_process_is_over_in_every_other_that_holds_it_open(
+    world: World,
+) {
+    for way in ["one", "person", "provider session", "replaced"] {
+        let Some(([here, there], [live, other], jar)) = open_in_two(&world).await else { return };
+        let heard = tokio::spawn({
+            let other = Arc::clone(&other);
+            async move { other.ended().await }
+        });
+        match way {
+            "one" => here.end(&live).await.unwrap(),
+            "person" => drop(here.end_by_subject("trusted", "7d0e2a56").await.unwrap()),
+            "provider session" => drop(here.end_by_provider_session("trusted", "sid-1").await.unwrap()),
+            _ => drop(world.sign_in_as(&here, world.data(), Some(&live)).await),
+        }
+        tokio::time::timeout(Duration::from_secs(10), heard).await.expect(way).unwrap();
+        assert!(!there.stands(&other).await.unwrap() && world.find(&there, &jar).await.is_none(), "{way}");
+        here.end_by_subject("trusted", "7d0e2a56").await.unwrap();
+    }
+}
+
+pub(in crate::sessions) async fn a_renewal_in_one_process_is_seen_by_the_other_that_holds_it_open(
+    world: World,
+) {
+    let Some(([here, there], [live, other], mut jar)) = open_in_two(&world).await else { return };
+    for (token, by, by_live, seen_by) in
+        [("r1", &here, &live, &other), ("r2", &there, &other, &live), ("r3", &here, &live, &other)]
+    {
+        assert_eq!(world.renew(by, by_live, &mut jar, token).await, Standing::Stands);
+        soon(token, async || refresh_token(seen_by) == token).await;
+        assert_eq!(by_live.mark().version(), seen_by.mark().version());
+    }
+}
+
+pub(in crate::sessions) async fn a_session_that_is_used_in_one_process_is_idle_in_none(world: World) {
+    let Some(([here, there], [live, other], jar)) = open_in_two(&world).await else { return };
+    for _ in 0..3 {
+        world.clock.advance(IDLE - MINUTE);
+        live.touch(world.clock.now());
+        here.tidy().await.unwrap();
+        there.tidy().await.unwrap();
+    }
+    assert!(!other.is_ended() && there.stands(&other).await.unwrap());
+    assert!(world.find(&there, &jar).await.is_some());
+    world.clock.advance(IDLE);
+    assert!(!there.stands(&other).await.unwrap());
+    there.tidy().await.unwrap();
+    assert!(other.is_ended());
+}
+
+pub(in crate::sessions) async fn a_lock_has_one_holder_who_prolongs_it_and_loses_it_with_its_time(
+    world: World,
+) {
+    let here = world.process();
+    if here.hears().is_none() {
+        assert!(world.store.lock([1; 32], [1; 16], MINUTE).await.unwrap(), "one process needs none");
+        return;
+    }
+    let lasts = Duration::from_millis(700);
+    let lock = async |name: u8, holder: u8| world.store.lock([name; 32], [holder; 16], lasts).await.unwrap();
+    assert!(lock(1, 1).await && !lock(1, 2).await && lock(2, 2).await);
+    for _ in 0..4 {
+        tokio::time::sleep(lasts / 2).await;
+        assert!(lock(1, 1).await, "prolonged");
+    }
+    assert!(!lock(1, 2).await && lock(2, 1).await, "the other's time was over");
+    world.store.unlock([1; 32], [2; 16]).await.unwrap();
+    assert!(!lock(1, 2).await, "only who holds it gives it back");
+    world.store.unlock([1; 32], [1; 16]).await.unwrap();
+    assert!(lock(1, 2).await);
+    let both = tokio::join!(lock(3, 1), lock(3, 2));
+    assert_ne!(both.0, both.1);
+}
