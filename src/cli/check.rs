@@ -11,13 +11,25 @@ pub(super) struct Check {
     config: ConfigFile,
 }
 
+/// What the cookie store can't do.
+fn unheard(endpoints: &str) -> String {
+    format!(
+        "\nnote: session.store = \"cookie\" keeps sessions in the browsers, where no provider can end them: \
+         {endpoints}/backchannel-logout answers 501; any other store can end them"
+    )
+}
+
 impl Check {
     pub(super) fn run(self) -> Exit {
         match self.config.load() {
             Ok(settings) => {
                 let providers = counted(settings.providers.len(), "provider");
                 let apps = counted(settings.gateway.apps.len(), "app");
-                answer(format_args!("configuration is good: {providers}, {apps}"))
+                let note = match settings.sessions.store.ends_unseen() {
+                    true => String::new(),
+                    false => unheard(&settings.gateway.endpoints),
+                };
+                answer(format_args!("configuration is good: {providers}, {apps}{note}"))
             }
             Err(exit) => exit,
         }

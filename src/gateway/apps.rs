@@ -195,6 +195,10 @@ pub enum Endpoint {
     SignOut,
     /// Where a sign-out lands.
     SignedOut,
+    /// Ends sessions as the provider tells us, without a browser.
+    BackchannelLogout,
+    /// The same in a frame of the provider's page.
+    FrontchannelLogout,
     /// The caller's own session as JSON.
     Session,
     /// Sign-in by QR code.
@@ -217,6 +221,8 @@ const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::Callback, "callback"),
     (Endpoint::SignOut, "sign-out"),
     (Endpoint::SignedOut, "signed-out"),
+    (Endpoint::BackchannelLogout, "backchannel-logout"),
+    (Endpoint::FrontchannelLogout, "frontchannel-logout"),
     (Endpoint::Session, "session"),
     (Endpoint::Device, "device"),
     (Endpoint::Silent, "silent"),

@@ -228,7 +228,8 @@ const fn takes(endpoint: Endpoint) -> Option<&'static str> {
         | Endpoint::ClientJwks => Some("GET, HEAD"),
         Endpoint::Device | Endpoint::Silent => Some("GET"),
         Endpoint::Callback | Endpoint::Initiate | Endpoint::SignOut => Some("GET, POST"),
-        Endpoint::RequestObject => Some("GET"),
+        Endpoint::RequestObject | Endpoint::FrontchannelLogout => Some("GET"),
+        Endpoint::BackchannelLogout => Some("POST"),
         Endpoint::Verify => None,
     }
 }

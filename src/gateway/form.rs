@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
@@ -12,6 +14,14 @@ const LARGEST: usize = 16 * 1024;
 
 /// How long a form may take to arrive.
 const SLOWEST: Duration = Duration::from_secs(10);
+
+/// Whether what is posted says that it is `application/x-www-form-urlencoded`, and once.
+pub fn is_urlencoded(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let only = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
+    let essence = only.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
 
 /// The text of a urlencoded form.
 ///

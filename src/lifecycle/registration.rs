@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 use tokio::runtime;
+use url::Url;
 
 use super::{StartError, assemble};
 use crate::config;
@@ -53,6 +54,7 @@ pub fn register(
     if !settings.providers.iter().any(|known| known.name == provider) {
         return Err(RegistrationError::UnknownProvider(provider.to_owned()));
     }
+    let ends_unseen = settings.sessions.store.ends_unseen();
     let apps = assemble::apps_alone(settings, &clock)?;
     let mut addresses = ClientAddresses::default();
     let mut found = None;
@@ -65,7 +67,14 @@ pub fn register(
             }
         }
         addresses.post_logout.extend(app.url_of(Endpoint::SignedOut));
-        addresses.initiate_login = addresses.initiate_login.or_else(|| app.url_of(Endpoint::Initiate));
+        // Each app's address ends the sessions of all: the first one will do.
+        let first = |known: Option<Url>, endpoint| known.or_else(|| app.url_of(endpoint));
+        addresses.initiate_login = first(addresses.initiate_login, Endpoint::Initiate);
+        if ends_unseen {
+            addresses.backchannel_logout = first(addresses.backchannel_logout, Endpoint::BackchannelLogout);
+            addresses.frontchannel_logout =
+                first(addresses.frontchannel_logout, Endpoint::FrontchannelLogout);
+        }
         found = Some(provider);
     }
     let provider = found.ok_or_else(|| RegistrationError::NoApp(provider.to_owned()))?;

@@ -10,6 +10,7 @@ use super::callback::CallbackError;
 use super::id_token::{self, IdTokenError};
 use super::jarm::JarmError;
 use super::jwt::JwtError;
+use super::logout_token::LogoutTokenError;
 use super::message::Call;
 use super::refusal::Refusal;
 use super::subject::SubjectError;
@@ -155,6 +156,12 @@ pub enum OidcError {
     /// The ID token fails a check.
     #[error("ID token: {0}")]
     IdToken(#[from] IdTokenError),
+    /// The provider's session was over before ours was made.
+    #[error("the person signed out at the provider while this sign-in was under way")]
+    SignedOutMeanwhile,
+    /// The logout token fails a check.
+    #[error("logout token: {0}")]
+    LogoutToken(#[from] LogoutTokenError),
     /// The userinfo answer is a signed JWT that fails a check.
     #[error("userinfo endpoint: {0}")]
     Userinfo(JwtError),
@@ -231,7 +238,7 @@ impl OidcError {
         match self {
             Self::Network { .. } => Fault::Unreachable,
             Self::Status { status, .. } if *status >= 500 || *status == 429 => Fault::Unreachable,
-            Self::Callback(_) => Fault::Request,
+            Self::Callback(_) | Self::LogoutToken(_) | Self::SignedOutMeanwhile => Fault::Request,
             Self::Refused(refusal) => refusal.fault(),
             Self::Jarm(error) => error.fault(),
             _ => Fault::Provider,
@@ -243,6 +250,7 @@ impl OidcError {
         match self {
             Self::Jarm(error) => error.may_be_rotation(),
             Self::IdToken(error) => error.may_be_rotation(),
+            Self::LogoutToken(error) => error.may_be_rotation(),
             Self::Userinfo(error) => error.may_be_rotation(),
             _ => false,
         }
@@ -271,6 +279,8 @@ impl OidcError {
             Self::Jarm(error) => error.code(),
             Self::ProofAlgorithm { .. } | Self::ProofKey => "provider_dpop",
             Self::IdToken(error) => error.code(),
+            Self::LogoutToken(error) => error.code(),
+            Self::SignedOutMeanwhile => "provider_session_over",
             Self::Userinfo(_) => "userinfo_jwt",
             Self::Subject(_) | Self::OtherSubject => "userinfo_subject",
         }
@@ -332,6 +342,7 @@ impl OidcError {
             Self::Callback(error) => return error.mend(),
             Self::Jarm(error) => return error.mend(),
             Self::IdToken(error) => return error.mend(),
+            Self::LogoutToken(error) => return error.mend(),
             _ => return None,
         })
     }

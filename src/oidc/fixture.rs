@@ -80,6 +80,7 @@ pub(super) fn document(base: &str) -> Value {
         "userinfo_endpoint": format!("{base}/me"),
         "jwks_uri": format!("{base}/jwks"),
         "end_session_endpoint": format!("{base}/end"),
+        "backchannel_logout_supported": true,
         "id_token_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
     })
 }

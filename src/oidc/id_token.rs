@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::jwe::JweError;
 use super::jwks::Keys;
 use super::jwt::{self, JwtError, OtherAudiences, Policy};
-use super::{Algorithm, DecryptionKey, Settings};
+use super::{Algorithm, DecryptionKey, Settings, logout_token};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 
@@ -49,6 +49,9 @@ pub enum IdTokenError {
     /// It fails a check that every signed token has to pass.
     #[error("{0}")]
     Jwt(#[from] JwtError),
+    /// It is a token of the same provider's by which people are signed out.
+    #[error("it is a logout token")]
+    LogoutToken,
     /// Made for another login.
     #[error("its `nonce` is not the one that was sent")]
     Nonce,
@@ -100,6 +103,7 @@ impl IdTokenError {
                 JwtError::NotYetValid(_) | JwtError::IssuedInFuture(_) => "id_token_not_yet_valid",
                 JwtError::Missing(_) | JwtError::NotA { .. } => "id_token_claim",
             },
+            Self::LogoutToken => "id_token_type",
             Self::Nonce => "id_token_nonce",
             Self::NoAuthTime | Self::TooLongAgo { .. } => "id_token_auth_time",
             Self::Acr { .. } => "id_token_acr",
@@ -177,6 +181,9 @@ pub(super) fn check(
     let verified = jwt::verify(token.expose(), keys, &policy, now)?;
     let claims = verified.claims;
 
+    // Back-Channel Logout 1.0 section 4: a logout token is no ID token, also where its `typ` does not say so.
+    check_kind(&claims)?;
+
     // Core 3.1.3.7 (11): nonce
     check_nonce(&claims, expected.nonce)?;
 
@@ -197,7 +204,7 @@ pub(super) fn check(
 }
 
 /// What any ID token of a provider is held against.
-fn policy<'a>(settings: &'a Settings, algs: &'a [Algorithm]) -> Policy<'a> {
+pub(super) fn policy<'a>(settings: &'a Settings, algs: &'a [Algorithm]) -> Policy<'a> {
     Policy {
         issuer: &settings.issuer,
         audience: &settings.client_id,
@@ -209,6 +216,10 @@ fn policy<'a>(settings: &'a Settings, algs: &'a [Algorithm]) -> Policy<'a> {
         leeway: settings.clock_skew.min(jwt::MOST_SKEW),
         required: &["exp", "iat"],
     }
+}
+
+fn check_kind(claims: &Map<String, Value>) -> Result<(), IdTokenError> {
+    if logout_token::is_logout(claims) { Err(IdTokenError::LogoutToken) } else { Ok(()) }
 }
 
 fn check_nonce(claims: &Map<String, Value>, expected: Option<&Secret>) -> Result<(), IdTokenError> {

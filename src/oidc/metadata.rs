@@ -46,8 +46,21 @@ pub(super) struct Metadata {
     pub(super) response_algs: Vec<Algorithm>,
     /// Whether every authorization response carries `iss` (RFC 9207 section 3).
     pub(super) response_iss: bool,
+    /// How it tells of sign-outs there, as far as it says.
+    pub(super) tells: Tells,
     /// What an operator should see once.
     pub(super) remarks: Vec<Remark>,
+}
+
+/// How a provider tells its clients that somebody signed out there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// By itself (Back-Channel Logout 1.0 section 2.1).
+    Us,
+    /// By frames in its own page, and not by itself (Front-Channel Logout 1.0 section 3).
+    Browsers,
+    /// It says nothing of either.
+    Unknown,
 }
 
 /// Something in a provider's metadata that is no error and yet worth a look.
@@ -121,6 +134,13 @@ impl Metadata {
             ),
             id_token_algs,
             response_iss: read.flag("authorization_response_iss_parameter_supported"),
+            tells: if read.flag("backchannel_logout_supported") {
+                Tells::Us
+            } else if read.flag("frontchannel_logout_supported") {
+                Tells::Browsers
+            } else {
+                Tells::Unknown
+            },
             remarks: read.remarks,
         })
     }

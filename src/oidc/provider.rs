@@ -36,6 +36,7 @@ use crate::identity::claims::{Claims, Tokens};
 mod beginning;
 mod device;
 mod examining;
+mod logging_out;
 mod person;
 mod proving;
 mod refreshing;

@@ -9,7 +9,7 @@ use super::carriage::Carriage;
 use super::client_choice::Proof;
 use super::error::{MemberProblem, OidcError};
 use super::message::{self, Call, told};
-use super::metadata::Metadata;
+use super::metadata::{Metadata, Tells};
 use super::own_jwt::Signing;
 use super::{ClientAuth, Profile, Protocol, Settings, TokenBinding};
 use crate::foundation::certificate;
@@ -25,6 +25,10 @@ pub struct ClientAddresses {
     pub post_logout: Vec<Url>,
     /// Where a portal begins a sign-in; a client has one.
     pub initiate_login: Option<Url>,
+    /// Where the provider tells us of sign-outs there; a client has one. `None`: what is told can't be heeded.
+    pub backchannel_logout: Option<Url>,
+    /// Where its pages tell us, in frames.
+    pub frontchannel_logout: Option<Url>,
 }
 
 /// What the provider made of us.
@@ -98,6 +102,7 @@ fn client(
         if let Some(uri) = addresses.initiate_login.as_ref().filter(|uri| uri.scheme() == "https") {
             put("initiate_login_uri", json!(uri));
         }
+        logout(metadata, addresses, &mut put);
         if let Some(algorithm) = settings.id_token_algs.as_ref().and_then(|algorithms| algorithms.first()) {
             put("id_token_signed_response_alg", json!(algorithm.name()));
         }
@@ -127,6 +132,25 @@ fn client(
         put("dpop_bound_access_tokens", json!(true));
     }
     client
+}
+
+/// Back-Channel Logout 1.0 section 2.2, which most providers do without a word about it; Front-Channel Logout 1.0
+/// section 2 where they say that they do that alone. With `sid`, so that a sign-out in one browser is not one in all.
+fn logout(metadata: &Metadata, addresses: &ClientAddresses, put: &mut impl FnMut(&str, Value)) {
+    let (uri, uri_member, session_member) = match metadata.tells {
+        Tells::Us | Tells::Unknown => {
+            (&addresses.backchannel_logout, "backchannel_logout_uri", "backchannel_logout_session_required")
+        }
+        Tells::Browsers => (
+            &addresses.frontchannel_logout,
+            "frontchannel_logout_uri",
+            "frontchannel_logout_session_required",
+        ),
+    };
+    if let Some(uri) = uri {
+        put(uri_member, json!(uri));
+        put(session_member, json!(true));
+    }
 }
 
 /// RFC 7591 section 3.2.1.
@@ -165,8 +189,10 @@ mod tests {
             redirect: vec![url("https://lms.example/_sso/callback")],
             post_logout: vec![url("https://lms.example/_sso/signed-out")],
             initiate_login: Some(url("https://lms.example/_sso/initiate")),
+            backchannel_logout: Some(url("https://lms.example/_sso/backchannel-logout")),
+            frontchannel_logout: Some(url("https://lms.example/_sso/frontchannel-logout")),
         };
-        let metadata = fixture::metadata(&settings);
+        let mut metadata = fixture::metadata(&settings);
         let endpoint = url("https://id.example/reg");
         let token = Secret::new("initial");
         let request =
@@ -181,8 +207,15 @@ mod tests {
             "application_type": "web",
             "post_logout_redirect_uris": ["https://lms.example/_sso/signed-out"],
             "initiate_login_uri": "https://lms.example/_sso/initiate",
+            "backchannel_logout_uri": "https://lms.example/_sso/backchannel-logout",
+            "backchannel_logout_session_required": true,
         });
         assert_eq!(sent, expected);
+        metadata.tells = Tells::Browsers;
+        let sent = client(&settings, &metadata, &addresses, "LMS", Scopes::All);
+        assert_eq!(sent["frontchannel_logout_uri"], "https://lms.example/_sso/frontchannel-logout");
+        assert_eq!(sent["frontchannel_logout_session_required"], true);
+        assert!(!sent.contains_key("backchannel_logout_uri"));
     }
 
     #[test]

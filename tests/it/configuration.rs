@@ -85,6 +85,8 @@ fn urls_prints_what_to_enter_at_the_provider() {
         stdout(&output),
         "trusted  lms  redirect        https://lms.example.org/school/_sso/callback\n\
          trusted  lms  post-logout     https://lms.example.org/school/_sso/signed-out\n\
+         trusted  lms  back-channel    https://lms.example.org/school/_sso/backchannel-logout  session required\n\
+         trusted  lms  front-channel   https://lms.example.org/school/_sso/frontchannel-logout  session required\n\
          trusted  lms  initiate-login  https://lms.example.org/school/_sso/initiate\n"
     );
     let output = vestibule(&["urls", "--json"], GOOD, &[]);
@@ -96,6 +98,10 @@ fn urls_prints_what_to_enter_at_the_provider() {
             "app": "lms",
             "redirect_uri": "https://lms.example.org/school/_sso/callback",
             "post_logout_redirect_uri": "https://lms.example.org/school/_sso/signed-out",
+            "backchannel_logout_uri": "https://lms.example.org/school/_sso/backchannel-logout",
+            "backchannel_logout_session_required": true,
+            "frontchannel_logout_uri": "https://lms.example.org/school/_sso/frontchannel-logout",
+            "frontchannel_logout_session_required": true,
             "initiate_login_uri": "https://lms.example.org/school/_sso/initiate",
         }])
     );

@@ -113,6 +113,12 @@ mod refreshing;
 /// Sign-out, here and at the provider.
 mod signing_out;
 
+/// Sign-outs that the provider tells of without a browser.
+mod back_channel_logout;
+
+/// Sign-outs that the provider's pages tell of in frames.
+mod front_channel_logout;
+
 /// What goes through the gateway, and what is made anew on the way.
 mod proxying;
 

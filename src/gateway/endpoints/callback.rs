@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{COOKIE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::foundation::body::Body;
@@ -26,7 +26,7 @@ use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
 use crate::gateway::{authentication, choice, form, query, ticket};
-use crate::oidc::{AuthorizationResponse, CallbackError, PendingLogin, Provider, SignIn};
+use crate::oidc::{AuthorizationResponse, CallbackError, OidcError, PendingLogin, Provider, SignIn};
 use crate::sessions::{Entrance, Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
@@ -106,20 +106,13 @@ async fn from_form(facts: &Facts<'_>, body: Incoming) -> Result<Came, Failure> {
     if facts.query.is_some_and(|query| !query.is_empty()) {
         return Err(refused(CallbackError::QueryAndForm));
     }
-    if !is_form(facts.headers) {
+    // Form Post Response Mode section 2
+    if !form::is_urlencoded(facts.headers) {
         return Err(refused(CallbackError::NotAForm));
     }
     let form = form::read(body).await?;
     let response = AuthorizationResponse::parse_form(&form).map_err(refused)?;
     Ok(Came { response, form: Some(form) })
-}
-
-/// Form Post Response Mode section 2: `application/x-www-form-urlencoded`.
-fn is_form(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let only = types.next().filter(|_| types.next().is_none()).and_then(|value| value.to_str().ok());
-    let essence = only.and_then(|value| value.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn refused(error: CallbackError) -> Failure {
@@ -246,12 +239,21 @@ pub(super) async fn begin_session(
     let gateway = &worker.gateway;
     let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then(|| person.subject.clone());
     let data = session(provider, person, gateway.clock.now(), &gateway.sessions);
+    let provider_session = data.provider_session.clone();
     let entrance = Entrance { app: &app.settings.name, client };
     let created = gateway.sessions.create(&app.cookies, data, entrance, replacing).await;
-    let (_, mut cookies) = created.map_err(|error| match error {
+    let (live, mut cookies) = created.map_err(|error| match error {
         StoreError::TooLarge { .. } => Failure::SessionTooLarge(error),
         other => Failure::Store(other),
     })?;
+    // SECURITY: they signed out at the provider while this login was under way: what was told of then found no
+    // session to end.
+    if let Some(sid) = provider_session
+        && gateway.sessions.is_over(provider.name(), &sid).await.map_err(Failure::Store)?
+    {
+        gateway.sessions.end(&live).await.map_err(Failure::Store)?;
+        return Err(Failure::SignIn(OidcError::SignedOutMeanwhile));
+    }
     let set = cookies.len();
     cookies.extend(app.cookies.clear(facts.headers, set));
     let (name, provider) = (&app.settings.name, provider.name());

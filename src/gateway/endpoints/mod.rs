@@ -1,8 +1,10 @@
 //! Our own endpoints, below the operator's prefix on every app: one file each.
 
+pub mod backchannel_logout;
 pub mod callback;
 pub mod client_jwks;
 pub mod device;
+pub mod frontchannel_logout;
 pub mod initiate;
 pub mod jwks;
 pub mod request_object;
@@ -60,6 +62,8 @@ pub async fn answer(
         Endpoint::Callback => callback::answer(worker, app, request, trail).await,
         Endpoint::SignOut => sign_out::sign_out(worker, app, request, trail).await,
         Endpoint::SignedOut => sign_out::signed_out(worker, app, &facts),
+        Endpoint::BackchannelLogout => backchannel_logout::answer(worker, app, request, trail).await,
+        Endpoint::FrontchannelLogout => frontchannel_logout::answer(worker, app, &facts, trail).await,
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,
         Endpoint::Jwks => jwks::answer(worker, &facts),
         Endpoint::Device => device::answer(worker, app, &facts, trail).await,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::foundation::finding::Finding;
 use crate::oidc::carriage::Carriage;
 use crate::oidc::client_choice::is_offered;
-use crate::oidc::metadata::{Metadata, Remark};
+use crate::oidc::metadata::{Metadata, Remark, Tells};
 use crate::oidc::{Algorithm, Protocol, ResponseMode, Settings};
 
 const METHODS: &str = "token_endpoint_auth_methods_supported";
@@ -57,7 +57,23 @@ pub(in crate::oidc) fn abilities(
         let mend = "set end_session_endpoint by hand if the provider has one";
         findings.push(Finding::warning("sign_out_here_only", text).mend(mend));
     }
+    findings.extend(sign_outs(settings, metadata, document));
     findings
+}
+
+/// How we hear of sign-outs there. What is set by hand says nothing of it.
+fn sign_outs(settings: &Settings, metadata: &Metadata, document: &Map<String, Value>) -> Option<Finding> {
+    if settings.protocol != Protocol::OpenIdConnect || document.is_empty() {
+        return None;
+    }
+    let text = match metadata.tells {
+        Tells::Us => return Some(Finding::ok("logout", "it tells of sign-outs there (back-channel logout)")),
+        Tells::Browsers => "it tells of sign-outs there by its own pages alone (front-channel logout)",
+        Tells::Unknown => "it does not say that it tells of sign-outs there (backchannel_logout_supported)",
+    };
+    let mend =
+        "enter the back-channel or front-channel address of `vestibule urls` there if it has a place for one";
+    Some(Finding::warning("sign_out_untold", text).mend(mend))
 }
 
 /// How we authenticate, by the choice that logins use.

@@ -91,7 +91,7 @@ fn clocks_may_differ_by_what_is_allowed() {
 
 #[test]
 fn what_the_metadata_lacks_is_named() {
-    let cases: [(&str, serde_json::Value, Verdict); 8] = [
+    let cases: [(&str, serde_json::Value, Verdict); 10] = [
         ("response_type_unsupported", json!({"response_types_supported": ["id_token"]}), Verdict::Failed),
         ("grant_unsupported", json!({"grant_types_supported": ["refresh_token"]}), Verdict::Failed),
         ("refresh_unsupported", json!({"grant_types_supported": ["authorization_code"]}), Verdict::Warning),
@@ -100,6 +100,8 @@ fn what_the_metadata_lacks_is_named() {
         ("response_mode_unsupported", json!({"response_modes_supported": ["query"]}), Verdict::Failed),
         ("acr_unsupported", json!({"acr_values_supported": ["bronze"]}), Verdict::Warning),
         ("prompt_unsupported", json!({"prompt_values_supported": ["none"]}), Verdict::Warning),
+        ("sign_out_untold", json!({"backchannel_logout_supported": false}), Verdict::Warning),
+        ("sign_out_untold", json!({"frontchannel_logout_supported": true}), Verdict::Warning),
     ];
     let mut settings = fixture::settings("https://id.example");
     settings.scopes = vec!["openid".into(), "email".into(), "offline_access".into()];
@@ -107,9 +109,16 @@ fn what_the_metadata_lacks_is_named() {
     settings.acr_values = Some("bronze gold".into());
     settings.prompt = Some("login".into());
     for (code, document, verdict) in cases {
-        let found = abilities(&settings, &fixture::metadata(&settings), document.as_object().unwrap());
+        let mut announced = fixture::document(&settings.issuer);
+        if code == "sign_out_untold" {
+            announced["backchannel_logout_supported"] = json!(null);
+        }
+        announced.as_object_mut().unwrap().extend(document.as_object().unwrap().clone());
+        let announced = announced.as_object().unwrap();
+        let metadata = Metadata::settle(&settings, announced).unwrap();
+        let found = abilities(&settings, &metadata, announced);
         let found: Vec<_> =
-            found.iter().filter(|found| !["sign_out_here_only", "request"].contains(&found.code)).collect();
+            found.iter().filter(|found| !["request", "logout"].contains(&found.code)).collect();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].code, found[0].verdict), (code, verdict));
         assert!(found[0].mend.is_some());

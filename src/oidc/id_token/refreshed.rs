@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{IdTokenError, check_access_token_hash, check_subject, jwt, policy};
+use super::{IdTokenError, check_access_token_hash, check_kind, check_subject, jwt, policy};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::secret::Secret;
 use crate::oidc::jwks::Keys;
@@ -31,6 +31,7 @@ pub(in crate::oidc) fn check(
     // before passed the same checks, so that these are the same too.
     let verified = jwt::verify(token.expose(), keys, &policy(expected.settings, expected.algs), now)?;
     let claims = verified.claims;
+    check_kind(&claims)?;
     let before = expected.held.tokens.id.as_ref().and_then(|token| jwt::claims_of_own(token.expose()));
 
     // sub

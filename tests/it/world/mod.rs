@@ -8,6 +8,7 @@ pub mod authority;
 pub mod browser;
 pub mod chromium;
 pub mod engine;
+pub mod farewell;
 pub mod foreign;
 pub mod gateway;
 pub mod html;

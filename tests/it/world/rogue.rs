@@ -472,7 +472,7 @@ impl State {
 }
 
 impl Draft {
-    fn token(&self, key: &SigningKey) -> String {
+    pub(super) fn token(&self, key: &SigningKey) -> String {
         match &self.signed {
             Signed::Well => key.token(&self.header, &self.claims),
             Signed::With(other) => other.token(&self.header, &self.claims),
