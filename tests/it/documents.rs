@@ -272,7 +272,7 @@ const PAGES_ONLY: [&str; 11] = [
 
 #[test]
 fn every_error_code_is_explained_and_every_explained_one_exists() {
-    let oidc = ["error", "refusal", "callback", "jarm", "id_token"]
+    let oidc = ["error", "refusal", "callback", "jarm", "id_token", "logout_token"]
         .map(|name| read(&format!("src/oidc/{name}.rs")))
         .concat();
     let pages = read("src/gateway/pages/summary.rs") + &read("src/gateway/pages/problem.rs");
@@ -284,7 +284,7 @@ fn every_error_code_is_explained_and_every_explained_one_exists() {
         let fits = |word: &String| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == separator);
         words.into_iter().filter(fits).collect()
     };
-    let begins = ["provider_", "id_token_", "callback_", "userinfo_"];
+    let begins = ["provider_", "id_token_", "callback_", "userinfo_", "logout_token_"];
     let mut codes = only(literals(&oidc), b'_');
     codes.retain(|word| {
         (begins.iter().any(|begin| word.starts_with(begin)) && word != "userinfo_endpoint")
@@ -300,6 +300,7 @@ fn every_error_code_is_explained_and_every_explained_one_exists() {
         "\nRequests:\n",
         "\nSign-ins that failed in the browser:\n",
         "\nSign-ins that failed with the provider:\n",
+        "\nLogout tokens that a provider sent and that were not heeded ([sign-out.md](sign-out.md)):\n",
     ]
     .iter()
     .flat_map(|heading| rows(&operating, heading))

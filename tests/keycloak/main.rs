@@ -33,6 +33,9 @@ mod signing_in;
 /// Renewed tokens, closed accounts, and pages that ask for a stronger sign-in.
 mod staying_signed_in;
 
+/// Sign-outs that it tells of.
+mod told_of_sign_outs;
+
 /// Signed and encrypted answers.
 mod signed_answers;
 

@@ -16,6 +16,7 @@ import ctypes
 import http.cookiejar
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -33,14 +34,20 @@ PEOPLE = [
     ("petrova", "Петрова Мария Алексеевна", "petrova@school.example"),
 ]
 TABLES = "/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3"
+SHARED = "/usr/share/glewlwyd"
 CONFIGURATION = """
 port={port}
 bind_address="127.0.0.1"
 external_url="http://127.0.0.1:{port}"
 login_url="login.html"
 api_prefix="api"
-static_files_path="/usr/share/glewlwyd/webapp/"
-static_files_mime_types=({{ extension=".html" mime_type="text/html" }})
+static_files_path="{webapp}/"
+static_files_mime_types=(
+  {{ extension=".html" mime_type="text/html" }},
+  {{ extension=".js" mime_type="text/javascript" }},
+  {{ extension=".css" mime_type="text/css" }},
+  {{ extension=".json" mime_type="application/json" }}
+)
 log_mode="console"
 log_level="ERROR"
 cookie_secure=0
@@ -85,6 +92,12 @@ class Api:
             except OSError:
                 time.sleep(0.02)
         raise SystemExit("glewlwyd never answered")
+
+
+def make_webapp(path):
+    # Debian puts a folder where its pages look for their settings.
+    shutil.copytree(f"{SHARED}/webapp", path, ignore=shutil.ignore_patterns("config.json"))
+    shutil.copy(f"{SHARED}/templates/config.json", path)
 
 
 def make_database(path):
@@ -186,9 +199,11 @@ def main():
             port = free.getsockname()[1]
         host, database = f"http://127.0.0.1:{port}", os.path.join(place, "db.sqlite3")
         make_database(database)
+        webapp = os.path.join(place, "webapp")
+        make_webapp(webapp)
         configuration = os.path.join(place, "glewlwyd.conf")
         with open(configuration, "w", encoding="utf-8") as file:
-            file.write(CONFIGURATION.format(port=port, database=database))
+            file.write(CONFIGURATION.format(port=port, database=database, webapp=webapp))
         server = subprocess.Popen(
             ["glewlwyd", f"--config-file={configuration}"],
             stdin=subprocess.DEVNULL,
