@@ -10,6 +10,7 @@ mod explain;
 mod keygen;
 mod register;
 mod run;
+mod sessions;
 mod urls;
 
 use std::fmt::Display;
@@ -40,6 +41,7 @@ enum Command {
     Explain(explain::Explain),
     Doctor(doctor::Doctor),
     Register(register::Register),
+    Sessions(sessions::Sessions),
 }
 
 /// How a command ended.
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
             Command::Doctor(doctor) => doctor.run(),
             Command::Explain(explain) => explain.run(),
             Command::Keygen(keygen) => keygen.run(),
+            Command::Sessions(sessions) => sessions.run(),
             Command::Urls(urls) => urls.run(),
         },
         Err(error) => {

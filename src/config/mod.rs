@@ -25,6 +25,7 @@ use figment::value::{Dict, Map};
 use figment::{Figment, Metadata, Profile, Provider};
 
 pub use self::environment::environment;
+pub use self::judge::duration;
 pub use self::problem::{Fault, Location, Problem, Problems};
 pub use self::source::Position;
 
@@ -33,6 +34,7 @@ use self::place::KeyPath;
 use self::problem::Finding;
 use self::report::Report;
 use self::source::Source;
+use crate::foundation::secret::Secret;
 use crate::{gateway, oidc, server, sessions, telemetry};
 
 /// The whole configuration, judged.
@@ -40,8 +42,8 @@ use crate::{gateway, oidc, server, sessions, telemetry};
 pub struct Settings {
     /// The public listeners.
     pub server: server::Settings,
-    /// The admin listener; `None` when it is switched off with an empty string.
-    pub admin: Option<SocketAddr>,
+    /// The admin listener.
+    pub admin: Admin,
     /// How sessions are kept.
     pub sessions: sessions::Settings,
     /// The providers, in the order of the configuration.
@@ -52,13 +54,40 @@ pub struct Settings {
     pub telemetry: telemetry::Settings,
 }
 
+/// The admin listener, and who may see sessions there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Its address; `None` when it is switched off with an empty string.
+    pub listen: Option<SocketAddr>,
+    /// What operators show; `None`: nobody sees or ends sessions.
+    pub token: Option<Secret>,
+}
+
 /// Reads the file at `path`, and `environment` over it.
 ///
 /// # Errors
 /// Everything that is wrong with them.
 pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Settings, Problems> {
     let base = path.parent().unwrap_or(Path::new(""));
-    read(file::read(path)?, base, environment.collect(), None)
+    read(file::read(path)?, base, environment.collect(), |_| {}, judge::judge)
+}
+
+/// As [`load`], but only the admin listener is judged, so that an operator needs no secret but its token.
+///
+/// # Errors
+/// Everything that is wrong with it, and keys that have no place wherever they stand.
+pub fn load_admin(
+    path: &Path,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Admin, Problems> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    read(
+        file::read(path)?,
+        base,
+        environment.collect(),
+        |_| {},
+        |judge, raw| judge.admin(&KeyPath::root(), raw),
+    )
 }
 
 /// As [`load`], but that this provider's table lacks what registration will bring: identifier and secret.
@@ -71,7 +100,12 @@ pub fn load_unregistered(
     provider: &str,
 ) -> Result<Settings, Problems> {
     let base = path.parent().unwrap_or(Path::new(""));
-    read(file::read(path)?, base, environment.collect(), Some(provider))
+    let stand_in = |raw: &mut raw::Raw| {
+        if let Some(provider) = raw.providers.get_mut(provider) {
+            provider.stand_in_for_registration();
+        }
+    };
+    read(file::read(path)?, base, environment.collect(), stand_in, judge::judge)
 }
 
 /// Reads a configuration that is no file. Relative paths in it begin at `base`; problems name it
@@ -85,15 +119,16 @@ pub fn load_text(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Settings, Problems> {
     let source = Source { name: "config.toml".to_owned(), text: text.to_owned(), hidden: Vec::new() };
-    read(source, base, environment.collect(), None)
+    read(source, base, environment.collect(), |_| {}, judge::judge)
 }
 
-fn read(
+fn read<T>(
     source: Source,
     base: &Path,
     environment: BTreeMap<String, String>,
-    unregistered: Option<&str>,
-) -> Result<Settings, Problems> {
+    prepare: impl FnOnce(&mut raw::Raw),
+    judge: impl FnOnce(&mut Judge<'_>, &raw::Raw) -> Option<T>,
+) -> Result<T, Problems> {
     let mut report = Report::on(source);
     let Some(mut file) = file::parse(&mut report) else { return report.conclude(None) };
     let variables = environment::layer(&mut report, &environment, &mut file);
@@ -105,12 +140,10 @@ fn read(
         Ok(raw) => {
             let mut raw: raw::Raw = raw;
             raw.providers.values_mut().for_each(raw::Provider::fill_in_profile);
-            if let Some(provider) = unregistered.and_then(|name| raw.providers.get_mut(name)) {
-                provider.stand_in_for_registration();
-            }
+            prepare(&mut raw);
             let plain_http = PlainHttp::Loopback;
             let mut court = Judge { report: &mut report, base, environment: &environment, plain_http };
-            judge::judge(&mut court, &raw)
+            judge(&mut court, &raw)
         }
         // The walk let through what the raw shape does not take: a mistake of ours, told nevertheless.
         Err(error) => {

@@ -81,6 +81,7 @@ pub(super) struct Limits {
 #[serde(default)]
 pub(super) struct Admin {
     pub(super) listen: Option<String>,
+    pub(super) token: Option<RawSecret>,
 }
 
 #[derive(Default, Deserialize)]

@@ -122,6 +122,7 @@ pub(super) const KEYS: &[Key] = &[
 
     now("admin", Table),
     now("admin.listen", Text),
+    now("admin.token", Secret),
 
     now("log", Table),
     now("log.format", Text),

@@ -91,7 +91,7 @@ fn the_smallest_file_has_all_defaults() {
     let settings = good(SMALLEST);
     assert_eq!(settings.server.listen, ["127.0.0.1:4180".parse().unwrap()]);
     assert!(settings.server.tls.is_empty());
-    assert_eq!(settings.admin, Some("127.0.0.1:9180".parse().unwrap()));
+    assert_eq!(settings.admin, Admin { listen: Some("127.0.0.1:9180".parse().unwrap()), token: None });
     assert_eq!(settings.server.drain_timeout, Duration::from_secs(30));
     assert_eq!(settings.sessions.store, sessions::StoreKind::File);
     assert_eq!(settings.sessions.idle_timeout, Duration::from_secs(8 * 3600));
@@ -235,7 +235,34 @@ fn a_logo_becomes_a_data_address() {
 
 #[test]
 fn an_empty_admin_address_switches_the_admin_listener_off() {
-    assert_eq!(good(&format!("{SMALLEST}[admin]\nlisten = \"\"")).admin, None);
+    assert_eq!(good(&format!("{SMALLEST}[admin]\nlisten = \"\"")).admin.listen, None);
+}
+
+#[test]
+fn a_token_for_operators_is_long_enough_that_nobody_guesses_it() {
+    let token = |token: &str| format!("{SMALLEST}[admin]\ntoken = {token:?}");
+    let long = "t".repeat(20);
+    assert_eq!(good(&token(&long)).admin.token.unwrap().expose(), long);
+    for wrong in
+        ["t", &"t".repeat(19), &"t".repeat(513), "twenty characters and spaces", "двадцать-знаков-здесь"]
+    {
+        let problems = problems(&token(wrong));
+        assert_eq!((problems[0].key(), problems.len()), ("admin.token", 1), "{wrong}");
+    }
+}
+
+#[test]
+fn the_admin_listener_is_found_without_the_secrets_of_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let load = |admin: &str| {
+        std::fs::write(&path, format!("{}{admin}", SMALLEST.replace("\"s3cret\"", "{ env = \"NOT_SET\" }")))
+            .unwrap();
+        load_admin(&path, std::iter::once(("TOKEN".into(), "t".repeat(20))))
+    };
+    let admin = load("[admin]\ntoken = { env = \"TOKEN\" }").unwrap();
+    assert_eq!(admin.token.unwrap().expose(), "t".repeat(20));
+    assert!(load("[admin]\nlisten = \"nowhere\"").is_err());
 }
 
 #[test]

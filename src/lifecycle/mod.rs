@@ -139,11 +139,13 @@ impl Running {
         // Before anything is served: from the first request on a signal must drain, not kill.
         let signals = Signals::listen(&control).map_err(StartError::Thread)?;
         let bound = server::bind(&settings.server)?;
-        let admin = settings.admin.map(admin::bind).transpose()?;
+        let config::Admin { listen, token } = settings.admin.clone();
+        let admin = listen.map(admin::bind).transpose()?;
         let drain = Drain::new();
         let (gateway, providers) = assemble::gateway(settings, clock, control.handle())?;
         let addresses = bound.local_addrs().to_vec();
-        let serve = |listener| admin::serve(listener, &gateway, providers, drain.clone(), control.handle());
+        let serve =
+            |listener| admin::serve(listener, token, &gateway, providers, drain.clone(), control.handle());
         let admin = admin.map(serve).transpose()?;
         let workers = workers::start(bound, &gateway, &drain)?;
         for address in &addresses {

@@ -64,6 +64,14 @@ impl Card {
         }
     }
 
+    /// Whether the person's name, e-mail address or subject holds this text, in any case.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let mut all =
+            [self.name.as_deref(), self.email.as_deref(), Some(&self.subject)].into_iter().flatten();
+        all.any(|held| held.to_lowercase().contains(&text))
+    }
+
     /// The card as it lies in a store, beside the record of this name.
     pub(super) fn seal(&self, keys: &KeyRing, name: &RecordName) -> Vec<u8> {
         // Its texts are short: it always has a compact form.
@@ -108,6 +116,9 @@ mod tests {
         ] {
             assert_eq!(card(claims).name.as_deref(), name);
         }
+        let ivan = card(serde_json::json!({"name": "Иван Ёлкин", "email": "Ivan@example.org"}));
+        assert!(ivan.mentions("ёлк") && ivan.mentions("IVAN@") && ivan.mentions("7d0e2a56"));
+        assert!(!ivan.mentions("Пётр"));
         let long = card(serde_json::json!({"name": "я".repeat(1000), "acr": "loa2"}));
         assert_eq!(long.name.unwrap().len(), LONGEST);
         assert_eq!(long.strength.as_deref(), Some("loa2"));

@@ -36,6 +36,8 @@ pub struct Wanted {
     pub app: Option<String>,
     /// The address of the client at the sign-in.
     pub address: Option<IpAddr>,
+    /// What the name, the e-mail address or the subject holds, in any case.
+    pub search: Option<String>,
     /// Signed in before this.
     pub before: Option<Timestamp>,
     /// Signed in at this or later.
@@ -163,17 +165,19 @@ impl Sessions {
 impl Wanted {
     /// Of a session without a card nothing is known but whose it is, where an index found it.
     fn fits(&self, card: Option<&Card>) -> bool {
-        let Self { person: _, provider, app, address, before, since } = self;
+        let Self { person: _, provider, app, address, search, before, since } = self;
         let Some(card) = card else {
             return provider.is_none()
                 && app.is_none()
                 && address.is_none()
+                && search.is_none()
                 && before.is_none()
                 && since.is_none();
         };
         provider.as_ref().is_none_or(|provider| *provider == card.provider)
             && app.as_ref().is_none_or(|app| *app == card.app)
             && address.is_none_or(|address| address == card.address)
+            && search.as_ref().is_none_or(|search| card.mentions(search))
             && before.is_none_or(|before| card.signed_in_at < before)
             && since.is_none_or(|since| card.signed_in_at >= since)
     }

@@ -14,6 +14,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::history::{AppTotals, Totals};
 use crate::foundation::timings::Timings;
 
 /// What was decided about a request.
@@ -77,6 +78,22 @@ impl AppMetrics {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.heads.count(head);
+    }
+
+    /// All requests, and those that were answered with a 5xx.
+    fn totals(&self) -> AppTotals {
+        let mut totals = AppTotals::default();
+        for classes in &self.requests {
+            let counts = classes.each_ref().map(|count| count.load(Ordering::Relaxed));
+            totals.requests += counts.iter().sum::<u64>();
+            totals.failures += counts.last().copied().unwrap_or_default();
+        }
+        totals
+    }
+
+    fn denied(&self) -> u64 {
+        let classes = self.requests.get(Decision::Denied as usize).into_iter().flatten();
+        classes.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// The counts of a decision, by class of status.
@@ -163,6 +180,18 @@ impl Metrics {
     /// Counts a renewal of a session's tokens by how it ended: `ok`, or an error's stable code.
     pub fn renewal(&self, provider: &str, outcome: &str) {
         self.renewals.add([provider, outcome]);
+    }
+
+    /// What was counted so far, for [`super::history`].
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for ([_, outcome], count) in &*self.sign_ins.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let of = if outcome == "ok" { &mut totals.signed_in } else { &mut totals.not_signed_in };
+            *of += count;
+        }
+        totals.denied = self.apps.iter().map(|(_, app)| app.denied()).sum();
+        totals.apps = self.apps.iter().map(|(_, app)| app.totals()).collect();
+        totals
     }
 
     /// Shows a value that is asked for when the metrics are read.

@@ -1,6 +1,7 @@
 //! Floor 3: what operators see: logs, access lines, audit events, metrics.
 
 pub mod access;
+pub mod history;
 pub mod log;
 pub mod metrics;
 pub mod output;

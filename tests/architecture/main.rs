@@ -48,7 +48,7 @@ const STEPS: &[(&str, u8)] = &[
 /// Third-party names and the files or folders that may know them.
 const HOMES: &[(&str, &[&str])] = &[
     ("aes_gcm", &["foundation/sealing.rs", "foundation/sealing/"]),
-    ("askama", &["gateway/pages/", "demo/"]),
+    ("askama", &["gateway/pages/", "demo/", "lifecycle/admin/page/"]),
     ("cel", &["identity/expression.rs", "identity/expression/"]),
     ("clap", &["cli/", "main.rs"]),
     ("figment", &["config/"]),

@@ -107,6 +107,9 @@ mod doctor;
 /// How long a sign-in lasts, and what survives.
 mod sessions;
 
+/// Operators see and end sessions.
+mod operating_sessions;
+
 /// Tokens refreshed beside the requests, and revoked after them.
 mod refreshing;
 

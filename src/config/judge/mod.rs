@@ -21,12 +21,18 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use super::Settings;
 use super::place::KeyPath;
 use super::problem::{Fault, Finding};
 use super::raw::Raw;
 use super::report::Report;
+
+/// The length of time that a text in the notation of the configuration stands for, such as "90s", "15m" or "30d".
+pub fn duration(text: &str) -> Option<Duration> {
+    values::parse_duration(text)
+}
 
 /// What judgements need besides the value.
 pub(super) struct Judge<'a> {

@@ -8,11 +8,13 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::Judge;
 use super::values::{HOUR, MINUTE, SECOND};
+use crate::config::Admin;
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
-use crate::config::raw::{OneOrMany, Raw, Server};
+use crate::config::raw::{OneOrMany, Raw, RawSecret, Server};
 use crate::config::source::shown;
 use crate::foundation::peer::TrustedProxies;
+use crate::foundation::secret::Secret;
 use crate::server::{CertificateFiles, Limits, Settings};
 
 /// The address to listen on unless another is set.
@@ -21,12 +23,16 @@ const ADMIN: &str = "127.0.0.1:9180";
 /// The prefix of our own endpoints unless another is set.
 pub(super) const ENDPOINTS: &str = "/_sso";
 
+/// The lengths of a token for operators.
+const SHORTEST_TOKEN: usize = 20;
+const LONGEST_TOKEN: usize = 512;
+
 /// A request's head below 8 KiB refuses ordinary browsers; beyond 1 MiB it only feeds attackers.
 const HEAD_BYTES: RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
 
 /// What other parts than `server` need of `[server]` and `[admin]`.
 pub(super) struct Network {
-    pub(super) admin: Option<SocketAddr>,
+    pub(super) admin: Admin,
     pub(super) endpoints: String,
     pub(super) trusted_proxies: TrustedProxies,
 }
@@ -58,7 +64,7 @@ impl Judge<'_> {
     /// `[admin]` and the rest of `[server]`.
     pub(super) fn network(&mut self, root: &KeyPath, raw: &Raw) -> Option<Network> {
         let at = root.key("server");
-        let admin = self.admin(&root.key("admin").key("listen"), raw);
+        let admin = self.admin(root, raw);
         let endpoints = raw.server.endpoints.as_deref().unwrap_or(ENDPOINTS);
         let endpoints = self.plain_path(&at.key("endpoints"), endpoints);
         let proxies = raw.server.trusted_proxies.iter().enumerate();
@@ -97,8 +103,31 @@ impl Judge<'_> {
         right.then_some(addresses)
     }
 
-    /// The admin listener; an empty text switches it off.
-    fn admin(&mut self, at: &KeyPath, raw: &Raw) -> Option<Option<SocketAddr>> {
+    /// `[admin]`.
+    pub(in crate::config) fn admin(&mut self, root: &KeyPath, raw: &Raw) -> Option<Admin> {
+        let at = root.key("admin");
+        let listen = self.admin_address(&at.key("listen"), raw);
+        let token = match &raw.admin.token {
+            Some(token) => Some(self.admin_token(&at.key("token"), token)?),
+            None => None,
+        };
+        Some(Admin { listen: listen?, token })
+    }
+
+    fn admin_token(&mut self, at: &KeyPath, raw: &RawSecret) -> Option<Secret> {
+        let token = self.secret(at, raw)?;
+        let is_one_line = token.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        // SECURITY: whoever reaches the listener may guess as fast as it answers.
+        if (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&token.expose().len()) && is_one_line {
+            return Some(token);
+        }
+        let expected = format!("{SHORTEST_TOKEN} to {LONGEST_TOKEN} visible ASCII characters");
+        let finding = Finding::invalid("is no token for operators").expected(expected);
+        self.refuse(at, finding.mend("make one with `openssl rand -hex 32`"))
+    }
+
+    /// An empty text switches the listener off.
+    fn admin_address(&mut self, at: &KeyPath, raw: &Raw) -> Option<Option<SocketAddr>> {
         let text = raw.admin.listen.as_deref().unwrap_or(ADMIN);
         if text.is_empty() {
             return Some(None);

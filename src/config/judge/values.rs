@@ -162,7 +162,7 @@ impl Judge<'_> {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(in crate::config) fn parse_duration(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let digits = text.strip_suffix(unit)?;
     let unit = match unit {
