@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::foundation::finding::Verdict;
 use crate::oidc::fixture::{self, answer};
+use crate::oidc::metadata::Metadata;
 
 fn asked() -> AskedRedirect {
     AskedRedirect { app: "lms".into(), uri: Url::parse("https://lms.example/_sso/callback").unwrap() }
