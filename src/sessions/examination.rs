@@ -23,9 +23,10 @@ fn open(settings: &Settings) -> Result<String, SessionsError> {
     if settings.keys.is_empty() {
         keys::examine(state_dir)?;
     }
-    let path = match settings.store {
+    let path = match &settings.store {
         StoreKind::Memory => return Ok("they are kept in memory, and end with the process".to_owned()),
         StoreKind::Cookie => return Ok("they are kept in the browsers' cookies".to_owned()),
+        StoreKind::Redis(redis) => return Ok(redis.to_string()),
         StoreKind::File => state_dir.join(FILE),
     };
     match path.try_exists() {

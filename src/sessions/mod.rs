@@ -54,11 +54,15 @@ pub use live::Live;
 pub use login::{LoginError, Logins, Return};
 pub use renewal::{Mark, Renewal, Turn, Version};
 pub use replacing::{News, Standing};
-pub use store::{Gone, Operation, Operations, Outcome, StoreError};
+pub use store::{
+    Address, Gone, Login, Operation, Operations, Outcome, RedisSettings, StoreError, Tls, Topology,
+};
 
 use link::Link;
 use registry::{Known, Registry};
-use store::{BrowserStore, Change, Custody, Entry, FileStore, Guarded, Holder, Kept, MemoryStore, Store};
+use store::{
+    BrowserStore, Change, Custody, Entry, FileStore, Guarded, Holder, Kept, MemoryStore, RedisStore, Store,
+};
 use ticket::Ticket;
 
 /// The file store's file in the state directory.
@@ -88,7 +92,7 @@ pub struct Settings {
 }
 
 /// The stores of this gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKind {
     /// Embedded and durable, in the state directory.
     File,
@@ -96,6 +100,8 @@ pub enum StoreKind {
     Memory,
     /// Sealed into the browser's cookie; nothing is kept here.
     Cookie,
+    /// Redis or Valkey, shared by many gateways.
+    Redis(Box<RedisSettings>),
 }
 
 impl StoreKind {
@@ -158,7 +164,7 @@ impl Sessions {
             return Err(SessionsError::CookieName { name: name.to_owned() });
         }
         let keys = keys::ring(&settings.keys, &settings.state_dir)?;
-        let store: Arc<dyn Store> = match settings.store {
+        let store: Arc<dyn Store> = match &settings.store {
             StoreKind::File => {
                 keys::make_state_dir(&settings.state_dir)?;
                 let path = settings.state_dir.join(FILE);
@@ -167,6 +173,10 @@ impl Sessions {
             }
             StoreKind::Memory => Arc::new(MemoryStore::new(settings.max_sessions)),
             StoreKind::Cookie => Arc::new(BrowserStore::new(settings.max_sessions)),
+            StoreKind::Redis(redis) => {
+                let redis = RedisSettings::clone(redis);
+                Arc::new(RedisStore::open(redis, settings.idle_timeout, control.clone()))
+            }
         };
         Ok(Self::over(store, Arc::new(keys), settings, clock, control))
     }

@@ -39,7 +39,7 @@ fn memory() -> World {
 async fn nobody_is_signed_out_by_a_restart_that_has_nothing_but_the_state_directory() {
     let dir = tempfile::tempdir().unwrap();
     for (store, stays) in [(StoreKind::File, true), (StoreKind::Cookie, true), (StoreKind::Memory, false)] {
-        let settings = settings(&dir, store);
+        let settings = settings(&dir, store.clone());
         let world = memory();
         let before = open(&settings).unwrap();
         let (_, jar) = world.sign_in(&before).await;

@@ -58,6 +58,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["telemetry/"]),
     ("qrcode", &["gateway/pages/qr.rs"]),
     ("redb", &["sessions/store/file.rs", "sessions/store/file/"]),
+    // The store's own folder bears the same name.
+    ("redis", &["sessions/store/redis/", "sessions/store/mod.rs"]),
     ("reqwest", &["oidc/transport.rs", "oidc/transport/"]),
     ("rustls_platform_verifier", &["foundation/trust.rs"]),
     ("x509_parser", &["foundation/certificate.rs"]),

@@ -41,7 +41,7 @@ impl Judge<'_> {
     }
 
     /// One of a few words, or `default` when nothing is written.
-    pub(super) fn choice<T: Copy>(
+    pub(super) fn choice<T: Clone>(
         &mut self,
         path: &KeyPath,
         text: Option<&str>,
@@ -50,7 +50,7 @@ impl Judge<'_> {
     ) -> Option<T> {
         let Some(text) = text else { return Some(default) };
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
-            return Some(*value);
+            return Some(value.clone());
         }
         let words = || choices.iter().map(|(word, _)| *word);
         let mut finding = Finding::invalid("has a value that Vestibule does not know")

@@ -32,9 +32,13 @@ pub(in crate::sessions) const START: Timestamp = Timestamp::from_secs(1_763_750_
 pub(in crate::sessions) const IDLE: Duration = Duration::from_secs(8 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Writes a test for each promise, for the stores that `$open` makes for a limit.
+/// Writes a test for each promise, for the stores that `$open` makes for a limit, or that have none.
 macro_rules! keeps_the_contract {
     ($open:expr) => {
+        $crate::sessions::store::contract::keeps_the_contract!(@ $open; beyond_the_limit_the_longest_unused_go);
+        $crate::sessions::store::contract::keeps_the_contract!(without a limit: $open);
+    };
+    (without a limit: $open:expr) => {
         $crate::sessions::store::contract::keeps_the_contract!(@ $open;
             a_session_is_found_by_its_cookie_and_by_no_other
             a_session_is_opened_once_and_shared
@@ -47,7 +51,6 @@ macro_rules! keeps_the_contract {
             the_last_use_is_kept_without_a_write_on_each_request
             an_unused_session_is_over_and_swept
             a_session_is_over_at_its_end_however_it_is_used
-            beyond_the_limit_the_longest_unused_go
             a_late_touch_brings_nothing_back
             what_is_kept_shows_nobody
             a_new_first_key_signs_nobody_out

@@ -23,6 +23,7 @@ mod listening;
 mod memory;
 mod notes;
 mod page;
+mod redis;
 
 pub(super) use browser::BrowserStore;
 pub(super) use file::{FileStore, OpenError};
@@ -31,6 +32,8 @@ pub use guarded::{Operation, Operations, Outcome};
 pub(super) use listening::{Listener, News, Reach};
 pub(super) use memory::MemoryStore;
 pub(super) use page::{Cursor, Filed, Page};
+pub(super) use redis::RedisStore;
+pub use redis::{Address, Login, RedisSettings, Tls, Topology};
 
 /// The name of a record: nothing about the session can be learnt from it.
 pub(super) type RecordName = [u8; 32];

@@ -1,0 +1,209 @@
+//! Real Redis servers for tests, from the system's packages: one alone, one with TLS, a master with replicas and
+//! Sentinels, a cluster. Whoever includes this file by its path owns the servers; they end with the test process,
+//! however that ends.
+
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest that servers may take to become ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One server in a process of its own.
+pub struct Server {
+    /// Its port on 127.0.0.1, without TLS.
+    pub port: u16,
+    /// Its process.
+    pub pid: u32,
+    keeper: Child,
+    dir: tempfile::TempDir,
+}
+
+/// The server's program: `REDIS_SERVER` of the environment, so that the same tests run on Valkey.
+fn program() -> String {
+    std::env::vars()
+        .find(|(name, _)| name == "REDIS_SERVER")
+        .map_or("redis-server".into(), |(_, value)| value)
+}
+
+impl Server {
+    /// Starts a server with these lines of configuration besides its port.
+    pub fn start(lines: &[String]) -> Self {
+        Self::start_as("server", free_port(), lines)
+    }
+
+    /// Starts a Sentinel.
+    pub fn start_sentinel(lines: &[String]) -> Self {
+        Self::start_as("sentinel", free_port(), lines)
+    }
+
+    /// Starts a server again on a port that it had.
+    pub fn start_as(kind: &str, port: u16, lines: &[String]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut text = format!("port {port}\nbind 127.0.0.1\ndir {}\n", dir.path().display());
+        if kind == "server" {
+            text += "save \"\"\nappendonly no\nrepl-diskless-sync-delay 0\n";
+        }
+        text += &lines.join("\n");
+        let file = dir.path().join("server.conf");
+        std::fs::write(&file, text + "\n").unwrap();
+        // The shell ends the server when this process, and with it the pipe, is gone.
+        let script = "\"$@\" >/dev/null 2>&1 & echo $!; read line; kill -9 $!";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", &program()]).arg(&file);
+        if kind == "sentinel" {
+            command.arg("--sentinel");
+        }
+        let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut pid = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        let server = Self { port, pid: pid.trim().parse().unwrap(), keeper, dir };
+        server.until("it answers", |server| server.try_ask(&["PING"]).is_some());
+        server
+    }
+
+    /// Where it keeps its files.
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    /// Asks the server, and gives its raw answer.
+    pub fn ask(&self, words: &[&str]) -> String {
+        self.try_ask(words).unwrap()
+    }
+
+    /// Waits until something is so.
+    pub fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let started = Instant::now();
+        while !is_so(self) {
+            assert!(started.elapsed() < PATIENCE, "port {}: {what}", self.port);
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends its process a signal.
+    pub fn signal(&self, signal: &str) {
+        let done = Command::new("kill").args([signal, &self.pid.to_string()]).status().unwrap();
+        assert!(done.success(), "kill {signal} {}", self.pid);
+    }
+
+    fn try_ask(&self, words: &[&str]) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        read_answer(&mut BufReader::new(stream), &mut answer).ok()?;
+        Some(answer)
+    }
+}
+
+/// Reads one answer, however deep, and adds it as it came (Redis serialization protocol, RESP2).
+fn read_answer(from: &mut impl BufRead, answer: &mut String) -> std::io::Result<()> {
+    let begin = answer.len();
+    from.read_line(answer)?;
+    let line = answer[begin..].trim_end().to_owned();
+    let number = || line[1..].parse::<i64>().unwrap_or(-1);
+    match line.chars().next() {
+        Some('$') if number() >= 0 => {
+            let mut bytes = vec![0; usize::try_from(number()).unwrap() + 2];
+            from.read_exact(&mut bytes)?;
+            answer.push_str(&String::from_utf8_lossy(&bytes));
+            Ok(())
+        }
+        Some('*') => (0..number()).try_for_each(|_| read_answer(from, answer)),
+        Some(_) => Ok(()),
+        None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        drop(self.keeper.wait());
+    }
+}
+
+/// A master, its two replicas and three Sentinels, which call it `mymaster`.
+pub struct Guarded {
+    /// The master first.
+    pub servers: Vec<Server>,
+    /// The Sentinels.
+    pub sentinels: Vec<Server>,
+}
+
+impl Guarded {
+    /// Starts them, and waits until all know each other.
+    pub fn start() -> Self {
+        let master = Server::start(&[]);
+        let follow = [format!("replicaof 127.0.0.1 {}", master.port)];
+        let replicas = [Server::start(&follow), Server::start(&follow)];
+        let watched = [
+            format!("sentinel monitor mymaster 127.0.0.1 {} 2", master.port),
+            "sentinel down-after-milliseconds mymaster 1000".to_owned(),
+            "sentinel failover-timeout mymaster 3000".to_owned(),
+        ];
+        master.until("both replicas follow", |master| {
+            master.ask(&["INFO", "replication"]).matches("state=online").count() == 2
+        });
+        let sentinels: Vec<_> = (0..3).map(|_| Server::start_sentinel(&watched)).collect();
+        for sentinel in &sentinels {
+            sentinel.until("it knows all", |sentinel| {
+                let known = sentinel.ask(&["INFO", "sentinel"]);
+                known.contains("slaves=2,sentinels=3")
+            });
+        }
+        Self { servers: std::iter::once(master).chain(replicas).collect(), sentinels }
+    }
+
+    /// The port of who is the master now, by the first Sentinel.
+    pub fn master(&self) -> u16 {
+        let answer = self.sentinels[0].ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
+        answer.lines().last().unwrap().parse().unwrap()
+    }
+}
+
+/// Six nodes: three masters, and a replica of each.
+pub struct Cluster {
+    /// The nodes.
+    pub nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts them, and waits until each knows the others.
+    pub fn start() -> Self {
+        let nodes: Vec<_> = (0..6)
+            .map(|_| {
+                let bus = format!("cluster-port {}", free_port());
+                let lines =
+                    ["cluster-enabled yes", "cluster-node-timeout 2000", "cluster-replica-validity-factor 0"];
+                Server::start(&[&lines.map(str::to_owned)[..], &[bus]].concat())
+            })
+            .collect();
+        let mut command = Command::new("redis-cli");
+        command
+            .args(["--cluster", "create"])
+            .args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
+        let made = command.args(["--cluster-replicas", "1", "--cluster-yes"]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        for node in &nodes {
+            node.until("the cluster stands", |node| {
+                let ports =
+                    node.ask(&["CLUSTER", "SLOTS"]).lines().filter(|line| line.starts_with(':')).count();
+                // Three ranges, each of two bounds and the ports of two nodes.
+                ports == 12 && node.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+            });
+        }
+        Self { nodes }
+    }
+}
+
+/// A port that nobody has now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
