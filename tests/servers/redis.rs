@@ -2,7 +2,7 @@
 //! Sentinels, a cluster. Whoever includes this file by its path owns the servers; they end with the test process,
 //! however that ends.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

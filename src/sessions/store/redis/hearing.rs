@@ -25,7 +25,7 @@ use crate::sessions::store::{Listener, News};
 const BEAT: Duration = Duration::from_secs(1);
 
 /// How long an answer to that question counts, from when it was asked.
-const COUNTS: Duration = Duration::from_secs(3);
+const COUNTS: Duration = Duration::from_secs(4);
 
 /// The pause before listening is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
