@@ -109,6 +109,7 @@ pub(super) struct Session {
     pub(super) lifetime: Option<String>,
     pub(super) max_sessions: Option<u64>,
     pub(super) outage_grace: Option<String>,
+    pub(super) form_limit: Option<u64>,
     pub(super) cookie: Cookie,
 }
 
@@ -217,6 +218,7 @@ pub(super) struct App {
     pub(super) host_header: Option<String>,
     pub(super) timeouts: Timeouts,
     pub(super) websocket_origins: Vec<String>,
+    pub(super) cors_origins: Vec<String>,
     pub(super) upstream_tls: Option<UpstreamTls>,
     pub(super) identity_jwt: Option<IdentityJwt>,
     pub(super) headers: Option<BTreeMap<String, Header>>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::cross_origin::CrossOrigin;
 use super::failure::Failure;
 use super::return_to;
 use super::{App, StripPrefix};
@@ -31,6 +32,8 @@ pub struct Protected {
     pub labels: Arc<AppLabels>,
     /// Its row in the metrics.
     pub metrics: Arc<AppMetrics>,
+    /// Whose scripts may read our own answers.
+    pub cross_origin: CrossOrigin,
     /// Whether a rule is for some methods only.
     pub depends_on_methods: bool,
     own: String,
@@ -59,6 +62,7 @@ impl Protected {
         let further_callbacks = further.filter_map(|name| settings.callback_path_of(name)).collect();
         Self {
             depends_on_methods: settings.rules.depend_on_methods(),
+            cross_origin: CrossOrigin::new(&settings.cors_origins),
             number,
             settings,
             providers,
@@ -201,6 +205,10 @@ pub enum Endpoint {
     FrontchannelLogout,
     /// The caller's own session as JSON.
     Session,
+    /// The script that watches over it.
+    SessionScript,
+    /// Sends a form that was kept.
+    Resend,
     /// Sign-in by QR code.
     Device,
     /// Renews the session in a hidden frame.
@@ -224,6 +232,8 @@ const NAMES: &[(Endpoint, &str)] = &[
     (Endpoint::BackchannelLogout, "backchannel-logout"),
     (Endpoint::FrontchannelLogout, "frontchannel-logout"),
     (Endpoint::Session, "session"),
+    (Endpoint::SessionScript, "session.js"),
+    (Endpoint::Resend, "resend"),
     (Endpoint::Device, "device"),
     (Endpoint::Silent, "silent"),
     (Endpoint::Verify, "verify"),

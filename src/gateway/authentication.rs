@@ -23,7 +23,7 @@ use super::request::Survey;
 use super::visitor::Visitor;
 use crate::foundation::clock::Timestamp;
 use crate::identity::claims::{Claims, text};
-use crate::sessions::{Found, Live, Presented, Version};
+use crate::sessions::{Found, Live, Presented, Version, Whose};
 
 /// A signed-in person, as one app meets them. Cloned for each request, and so counted on the worker alone.
 #[derive(Clone, Debug)]
@@ -132,6 +132,26 @@ pub async fn leaving_person(
     let Some(presented) = presented(app, headers, cookies) else { return Ok(None) };
     let person = known(worker, app, &presented).await?;
     Ok(person.and_then(|person| as_is(worker, app, &presented, person, cookies)))
+}
+
+/// Who is there, without this being a use of the session: as [`person`], but nothing is renewed or kept alive.
+///
+/// # Errors
+/// As [`person`].
+pub async fn seen_person(
+    worker: &Worker,
+    app: &Protected,
+    headers: &HeaderMap,
+) -> Result<Option<Person>, Failure> {
+    let Some(presented) = presented(app, headers, &mut Vec::new()) else { return Ok(None) };
+    let person = known(worker, app, &presented).await?;
+    Ok(person.filter(|person| person.live.is_alive(worker.gateway.clock.now())))
+}
+
+/// Whose session the cookie of a request is, also of one that is over.
+pub fn whose(worker: &Worker, app: &Protected, headers: &HeaderMap) -> Option<Whose> {
+    let presented = app.cookies.read(headers).ok()??;
+    worker.gateway.sessions.whose(&app.cookies, &presented)
 }
 
 fn presented<'a>(

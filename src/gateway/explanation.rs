@@ -172,7 +172,7 @@ fn walk(
             told.decision = "sign_in";
             let (status, reason) = match Unsigned::of(method, Intent::Navigation) {
                 Unsigned::SignIn => (
-                    302,
+                    Some(302),
                     if app.providers.len() > 1 {
                         "nobody is signed in: a navigation is sent to the provider that was used last, or to a page to \
                          choose one (302), a script gets 401"
@@ -180,24 +180,29 @@ fn walk(
                         "nobody is signed in: a navigation is sent to the provider (302), a script gets 401"
                     },
                 ),
-                Unsigned::SayNothingWasSent => (
-                    403,
-                    "nobody is signed in: a form gets a page that says that nothing was sent (403), a script 401",
+                Unsigned::Keep => (
+                    None,
+                    "nobody is signed in: a form of the app's own is kept and sent after the sign-in, up to \
+                     session.form_limit, any other gets a page that says that nothing was sent (403), a script 401",
                 ),
-                Unsigned::Refuse => (401, "nobody is signed in"),
+                Unsigned::Refuse => (Some(401), "nobody is signed in"),
             };
-            (told.status, told.reason) = (Some(status), reason.to_owned());
+            (told.status, told.reason) = (status, reason.to_owned());
         }
         Decision::StepUp(shortfall) => {
             let (status, what) = match Unsigned::of(method, Intent::Navigation) {
                 Unsigned::SignIn => {
-                    (302, "a navigation is sent to the provider again (302), a script gets 401")
+                    (Some(302), "a navigation is sent to the provider again (302), a script gets 401")
                 }
-                _ => (403, "a form gets a page that says that nothing was sent (403), a script 401"),
+                _ => (
+                    None,
+                    "a form of the app's own is kept and sent after that, any other gets a page that says that \
+                     nothing was sent (403), a script 401",
+                ),
             };
             let reason = app.settings.rules.strength(fit).map(|strength| lacks(strength, shortfall));
             told.decision = "step_up";
-            told.status = Some(status);
+            told.status = status;
             told.reason = format!("{}: {what}", reason.unwrap_or_default());
         }
         Decision::Deny(denial) => {
@@ -224,9 +229,10 @@ const fn takes(endpoint: Endpoint) -> Option<&'static str> {
         Endpoint::SignIn
         | Endpoint::SignedOut
         | Endpoint::Session
+        | Endpoint::SessionScript
         | Endpoint::Jwks
         | Endpoint::ClientJwks => Some("GET, HEAD"),
-        Endpoint::Device | Endpoint::Silent => Some("GET"),
+        Endpoint::Device | Endpoint::Silent | Endpoint::Resend => Some("GET"),
         Endpoint::Callback | Endpoint::Initiate | Endpoint::SignOut => Some("GET, POST"),
         Endpoint::RequestObject | Endpoint::FrontchannelLogout => Some("GET"),
         Endpoint::BackchannelLogout => Some("POST"),
@@ -260,6 +266,14 @@ pub const fn unsent(unsent: Unsent) -> &'static str {
     match unsent {
         Unsent::NoSession => "a form came without a session and was not sent on",
         Unsent::WeakSession => "a form came with a sign-in that is too weak for it, and was not sent on",
+        Unsent::TooLarge => "a form whose sender must sign in first is too large to be kept",
+        Unsent::NotKept => {
+            "a form whose sender must sign in first came too slowly, or there is no room for it"
+        }
+        Unsent::Gone => "a kept form was sent before, is too old, or was kept elsewhere",
+        Unsent::AnotherPerson => {
+            "a kept form was sent by somebody else than has signed in, and is not sent on"
+        }
     }
 }
 

@@ -111,7 +111,7 @@ pub async fn answer(
         Permission::StepUp(_) => {
             trail.record.decision = Decision::SignIn;
             if redirects == Redirects::Ours && reads_a_page(&facts) {
-                return step_up::answer(worker, app, &facts, fit, person.as_ref(), trail).await;
+                return step_up::begin(worker, app, &facts, fit, person.as_ref(), trail).await;
             }
             Err(step_up::needed(app, &facts, person.as_ref()))
         }

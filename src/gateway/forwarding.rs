@@ -14,6 +14,7 @@ use super::apps::Protected;
 use super::authentication::Person;
 use super::authorization::Admission;
 use super::failure::Failure;
+use super::kept_forms::Instead;
 use super::outliving::{self, right_end, token_end};
 use super::request::Marks;
 use super::visitor::{Trust, Tunnel, Visitor};
@@ -21,6 +22,16 @@ use super::{StripPrefix, Worker, negotiation};
 use crate::foundation::body::Body;
 use crate::upstream::upgrade::{self, Switch};
 use crate::upstream::{Fields, headers};
+
+/// What goes on to the app.
+pub struct Onward {
+    /// The request, as it came.
+    pub request: Box<Request<Incoming>>,
+    /// What takes the place of its body, where it stands for a form that was kept.
+    pub instead: Option<Box<Instead>>,
+    /// What the request holds.
+    pub marks: Marks,
+}
 
 /// Sends an admitted request to the app.
 ///
@@ -32,15 +43,18 @@ pub async fn forward(
     visitor: &Visitor,
     admission: Admission,
     person: Option<Person>,
-    request: Box<Request<Incoming>>,
-    marks: Marks,
+    onward: Onward,
 ) -> Result<Response<Body>, Failure> {
+    let Onward { request, instead, marks } = onward;
     if marks.upgrade && upgrade::is_websocket(&request) {
         check_origin(app, request.headers())?;
         // Boxed, as all that is rare, to keep the usual path's future small.
         return Box::pin(open_websocket(worker, app, visitor, &admission, person, request, marks)).await;
     }
     let mut request = request.map(Body::incoming);
+    if let Some(instead) = instead {
+        instead.put_into(&mut request);
+    }
     let fields = rewrite(worker, app, visitor, &admission, &mut request, marks)?;
     let answer = worker.upstream(app)?.exchange(request, &fields).await;
     let mut answer = answer.map_err(Failure::Upstream)?;

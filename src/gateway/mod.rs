@@ -18,12 +18,14 @@ pub mod authentication;
 pub mod authorization;
 pub mod bearer;
 pub mod choice;
+pub mod cross_origin;
 pub mod endpoints;
 pub mod explanation;
 pub mod failure;
 pub mod form;
 pub mod forward_auth;
 pub mod forwarding;
+pub mod kept_forms;
 pub mod login;
 pub mod negotiation;
 pub mod opened;
@@ -59,6 +61,8 @@ use self::authentication::Person;
 use self::authorization::{Decision as Permission, decide};
 use self::bearer::{Bearers, TokenProblem};
 use self::failure::{Audience, Failure};
+use self::forwarding::Onward;
+use self::kept_forms::{Room, Sent};
 use self::login::Wish;
 use self::negotiation::{Intent, Unsigned};
 use self::opened::Opened;
@@ -73,7 +77,7 @@ use crate::foundation::body::Body;
 use crate::foundation::clock::Clock;
 use crate::foundation::peer::TrustedProxies;
 use crate::foundation::random;
-use crate::identity::access::Access;
+use crate::identity::access::{Access, Fit};
 use crate::identity::statement::StatementKeys;
 use crate::oidc::Provider;
 use crate::sessions::Sessions;
@@ -103,6 +107,10 @@ pub struct Gateway {
     pub subject_in_logs: SubjectInLogs,
     /// The screens that wait for a phone.
     pub waiting: Waiting,
+    /// How much is kept of forms whose senders must sign in first.
+    pub forms: Room,
+    /// How large such a form may be, in bytes; 0: none is kept.
+    pub form_limit: usize,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -151,7 +159,7 @@ impl Worker {
 
     async fn walk(
         self: &Rc<Self>,
-        request: Box<Request<Incoming>>,
+        mut request: Box<Request<Incoming>>,
         visitor: &Visitor,
         wishes: &mut Wishes,
         trail: &mut Trail,
@@ -161,7 +169,12 @@ impl Worker {
         let facts = Facts::of(request.method(), request.uri(), request.headers())?;
         let app = visitor.app(gateway, survey.only_host(request.version())?, &facts.path)?;
         trail.record.app = Some(app.number);
-        let fit = match routing::route(app, &facts)? {
+        let route = routing::route(app, &facts)?;
+        if let Some(answer) = cross_origin::preflight(app, route, &facts) {
+            trail.record.decision = Decision::Endpoint;
+            return Ok(answer);
+        }
+        let fit = match route {
             Route::Own(endpoint) => {
                 trail.record.decision = Decision::Endpoint;
                 // Boxed, as all that is rare, to keep the usual path's future small: it is moved once.
@@ -186,8 +199,13 @@ impl Worker {
                 let signed_in = admission.profile().is_some();
                 trail.record.decision = if signed_in { Decision::Admitted } else { Decision::Public };
                 let marks = survey.marks;
-                let answer =
-                    forwarding::forward(self, app, visitor, admission, person, request, marks).await?;
+                let instead = if kept_forms::may_be_marker(&request) {
+                    Some(Box::pin(kept_forms::take(self, app, &mut request, person.as_ref(), trail)).await?)
+                } else {
+                    None
+                };
+                let onward = Onward { request, instead, marks };
+                let answer = forwarding::forward(self, app, visitor, admission, person, onward).await?;
                 if !trail.cookies.is_empty() && response::is_for_everybody(answer.headers()) {
                     // SECURITY: a shared cache would hand this person's cookie to others.
                     trail.cookies.clear();
@@ -196,13 +214,13 @@ impl Worker {
             }
             Permission::SignIn => {
                 trail.record.decision = Decision::SignIn;
-                Box::pin(self.sign_in(app, &facts, trail)).await
+                Box::pin(self.sign_in(app, *request, trail)).await
             }
             Permission::Token => Err(Failure::Token(TokenProblem::None)),
             Permission::Deny(_) if person.is_none() => Err(Failure::Token(TokenProblem::Denied)),
             Permission::StepUp(_) => {
                 trail.record.decision = Decision::SignIn;
-                Box::pin(step_up::answer(self, app, &facts, fit, person.as_ref(), trail)).await
+                Box::pin(self.step_up(app, *request, fit, person.as_ref(), trail)).await
             }
             Permission::Deny(denial) => {
                 let person = person.as_ref().and_then(Person::display_name);
@@ -215,17 +233,44 @@ impl Worker {
     async fn sign_in(
         &self,
         app: &Protected,
-        facts: &Facts<'_>,
+        request: Request<Incoming>,
         trail: &mut Trail,
     ) -> Result<Response<Body>, Failure> {
+        let (parts, body) = request.into_parts();
+        let facts = Facts::of(&parts.method, &parts.uri, &parts.headers)?;
         match Unsigned::of(facts.method, facts.intent()) {
             Unsigned::SignIn => {
-                login::start(self, app, facts, Wish::to(app, facts.target().into_owned()), trail).await
+                login::start(self, app, &facts, Wish::to(app, facts.target().into_owned()), trail).await
             }
             Unsigned::Refuse => Err(Failure::SignInNeeded),
-            Unsigned::SayNothingWasSent => {
+            Unsigned::Keep => {
                 trail.retry = Some(login::from_page(app, facts.headers));
-                Err(Failure::NothingSent(Unsent::NoSession))
+                let whose = authentication::whose(self, app, facts.headers);
+                kept_forms::keep(self, app, Sent { facts, body, whose, unsent: Unsent::NoSession }, trail)
+                    .await
+            }
+        }
+    }
+
+    /// What a request gets whose sender must sign in again.
+    async fn step_up(
+        &self,
+        app: &Protected,
+        request: Request<Incoming>,
+        fit: Fit,
+        person: Option<&Person>,
+        trail: &mut Trail,
+    ) -> Result<Response<Body>, Failure> {
+        let (parts, body) = request.into_parts();
+        let facts = Facts::of(&parts.method, &parts.uri, &parts.headers)?;
+        match Unsigned::of(facts.method, facts.intent()) {
+            Unsigned::SignIn => step_up::begin(self, app, &facts, fit, person, trail).await,
+            Unsigned::Refuse => Err(step_up::needed(app, &facts, person)),
+            Unsigned::Keep => {
+                trail.retry = Some(step_up::address(app, &facts, person));
+                let whose = person.and_then(|person| self.gateway.sessions.whose_is(&person.live));
+                kept_forms::keep(self, app, Sent { facts, body, whose, unsent: Unsent::WeakSession }, trail)
+                    .await
             }
         }
     }
@@ -239,11 +284,14 @@ impl Worker {
         let headers = wishes.into_headers();
         let intent = Intent::of(&record.method, &headers);
         let target = record.target.as_ref().map(PathAndQuery::as_str);
-        let answer = failure.answer(
+        let mut answer = failure.answer(
             &self.gateway.pages,
             &reference,
             Audience { app, headers: &headers, intent, target, retry: trail.retry.as_deref() },
         );
+        if let Some(app) = app {
+            app.cross_origin.allow(&headers, answer.headers_mut());
+        }
         // Its answer is for a script and shows none.
         let shows_none = matches!(failure, Failure::SignInNeeded | Failure::StepUpNeeded { .. });
         record.reference = Some(reference).filter(|_| !shows_none);

@@ -79,8 +79,8 @@ pub fn is_speculative(headers: &HeaderMap) -> bool {
 pub enum Unsigned {
     /// A redirect to the provider.
     SignIn,
-    /// A page that says that nothing was sent.
-    SayNothingWasSent,
+    /// It is kept until the person has signed in, or a page says that nothing was sent.
+    Keep,
     /// 401, with the address to sign in at.
     Refuse,
 }
@@ -92,7 +92,7 @@ impl Unsigned {
             Intent::Script | Intent::WebSocket => Self::Refuse,
             Intent::Navigation if method == Method::GET || method == Method::HEAD => Self::SignIn,
             // A form's content would be lost on the way to the provider and back.
-            Intent::Navigation => Self::SayNothingWasSent,
+            Intent::Navigation => Self::Keep,
         }
     }
 }

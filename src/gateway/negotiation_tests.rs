@@ -58,12 +58,12 @@ fn navigations_scripts_and_websockets_are_told_apart() {
 
 #[test]
 fn what_a_request_without_a_session_gets() {
-    use Unsigned::{Refuse, SayNothingWasSent, SignIn};
+    use Unsigned::{Keep, Refuse, SignIn};
     for (method, intent, expected) in [
         (Method::GET, Intent::Navigation, SignIn),
         (Method::HEAD, Intent::Navigation, SignIn),
-        (Method::POST, Intent::Navigation, SayNothingWasSent),
-        (Method::PUT, Intent::Navigation, SayNothingWasSent),
+        (Method::POST, Intent::Navigation, Keep),
+        (Method::PUT, Intent::Navigation, Keep),
         (Method::GET, Intent::Script, Refuse),
         (Method::POST, Intent::Script, Refuse),
         (Method::GET, Intent::WebSocket, Refuse),

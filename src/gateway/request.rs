@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderName, HeaderValue, UPGRADE};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderName, HeaderValue, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method, Uri, Version};
 
 use super::failure::Failure;
@@ -64,6 +64,7 @@ impl<'a> Facts<'a> {
 pub struct Wishes {
     accept: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
+    origin: Option<HeaderValue>,
     upgrade: Option<HeaderValue>,
     sec_fetch_mode: Option<HeaderValue>,
     x_requested_with: Option<HeaderValue>,
@@ -75,6 +76,7 @@ impl Wishes {
         let fields = [
             (ACCEPT, self.accept),
             (ACCEPT_LANGUAGE, self.accept_language),
+            (ORIGIN, self.origin),
             (UPGRADE, self.upgrade),
             (HeaderName::from_static("sec-fetch-mode"), self.sec_fetch_mode),
             (HeaderName::from_static("x-requested-with"), self.x_requested_with),
@@ -129,6 +131,7 @@ impl<'a> Survey<'a> {
                 }
                 "accept" => first(&mut wishes.accept, value),
                 "accept-language" => first(&mut wishes.accept_language, value),
+                "origin" => first(&mut wishes.origin, value),
                 "sec-fetch-mode" => first(&mut wishes.sec_fetch_mode, value),
                 "x-requested-with" => first(&mut wishes.x_requested_with, value),
                 _ if is_hop_by_hop(name) => {

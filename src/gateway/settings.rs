@@ -20,6 +20,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// How our own pages look.
     pub pages: Branding,
+    /// How large a form may be that is kept until its sender has signed in, in bytes; 0: none is kept.
+    pub form_limit: usize,
 }
 
 /// One app that we protect.
@@ -53,6 +55,8 @@ pub struct App {
     pub rules: AccessRules,
     /// Origins that may open a WebSocket besides the app's own.
     pub websocket_origins: Vec<Origin>,
+    /// Origins whose scripts may read our own answers.
+    pub cors_origins: Vec<Origin>,
     /// Where a person ends after sign-out, instead of our own page.
     pub logout_redirect: Option<Url>,
 }

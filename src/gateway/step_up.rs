@@ -13,8 +13,6 @@ use super::authentication::Person;
 use super::explanation::lacks;
 use super::failure::Failure;
 use super::login::{self, Wish};
-use super::negotiation::Unsigned;
-use super::pages::Unsent;
 use super::request::Facts;
 use super::trail::Trail;
 use super::{Worker, authentication};
@@ -73,12 +71,11 @@ impl fmt::Display for TooWeak {
     }
 }
 
-/// Sends a signed-in person to the provider that they signed in with: a navigation at once, a script by telling
-/// it where.
+/// Sends a signed-in person to the provider that they signed in with, and back to where they are now.
 ///
 /// # Errors
-/// As [`login::begin`]; 401 for what can't follow a redirect, and a page for a form.
-pub async fn answer(
+/// As [`login::begin`].
+pub async fn begin(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
@@ -86,21 +83,12 @@ pub async fn answer(
     person: Option<&Person>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    match Unsigned::of(facts.method, facts.intent()) {
-        Unsigned::SignIn => {
-            let strength = app.settings.rules.strength(fit).cloned();
-            let return_to = facts.target().into_owned();
-            let wish = Wish { return_to, strength, prompt: None, login_hint: None, silent: None };
-            match person.and_then(|person| app.provider_named(&person.live.data().provider)) {
-                Some(provider) => login::begin(worker, app, provider, facts, wish, trail).await,
-                None => login::start(worker, app, facts, wish, trail).await,
-            }
-        }
-        Unsigned::Refuse => Err(needed(app, facts, person)),
-        Unsigned::SayNothingWasSent => {
-            trail.retry = Some(address(app, facts, person));
-            Err(Failure::NothingSent(Unsent::WeakSession))
-        }
+    let strength = app.settings.rules.strength(fit).cloned();
+    let return_to = facts.target().into_owned();
+    let wish = Wish { return_to, strength, prompt: None, login_hint: None, silent: None };
+    match person.and_then(|person| app.provider_named(&person.live.data().provider)) {
+        Some(provider) => login::begin(worker, app, provider, facts, wish, trail).await,
+        None => login::start(worker, app, facts, wish, trail).await,
     }
 }
 
@@ -115,7 +103,7 @@ pub fn once_more(app: &Protected, return_to: &str, provider: &str) -> String {
 }
 
 /// Where a person signs in for this request, and ends on the page that it was sent from.
-fn address(app: &Protected, facts: &Facts<'_>, person: Option<&Person>) -> String {
+pub fn address(app: &Protected, facts: &Facts<'_>, person: Option<&Person>) -> String {
     let mut further = Vec::with_capacity(2);
     let data = person.map(|person| person.live.data());
     if let Some(data) = &data {

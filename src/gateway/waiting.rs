@@ -124,8 +124,8 @@ impl Waiting {
     }
 }
 
-/// Whose screens are counted together. SECURITY: who has one IPv6 network has more addresses than there are places.
-fn household(client: IpAddr) -> IpAddr {
+/// Who is counted together. SECURITY: who has one IPv6 network has more addresses than there are places.
+pub(super) fn household(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
         IpAddr::V6(address) => {

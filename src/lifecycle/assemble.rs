@@ -97,6 +97,8 @@ pub fn gateway(
         access_log: (telemetry.access == AccessLog::On).then_some(telemetry.format),
         subject_in_logs: telemetry.subject,
         waiting: gateway::waiting::Waiting::default(),
+        forms: gateway::kept_forms::Room::default(),
+        form_limit: served.form_limit,
         metrics,
         clock,
         control: control.clone(),

@@ -81,7 +81,7 @@ impl Sessions {
         self.complete(async move { sessions.apply(change).await }).await
     }
 
-    fn index(&self, field: &str, provider: &str, value: &str) -> impl Iterator<Item = IndexName> {
+    pub(super) fn index(&self, field: &str, provider: &str, value: &str) -> impl Iterator<Item = IndexName> {
         self.keys.index_names(field, &joined(provider, value)).collect::<Vec<_>>().into_iter()
     }
 }

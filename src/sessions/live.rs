@@ -91,6 +91,11 @@ impl Live {
         self.expires_at
     }
 
+    /// When it ends if nobody uses it from now on.
+    pub fn idle_expires_at(&self) -> Timestamp {
+        self.last_seen().plus(self.idle_timeout).min(self.expires_at)
+    }
+
     /// Whether the session still stands: not ended, used within the idle time, not past its end.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         !self.is_ended() && now < self.expires_at && now.since(self.last_seen()) < self.idle_timeout

@@ -41,6 +41,7 @@ mod store;
 mod tests;
 mod ticket;
 mod upkeep;
+mod whose;
 
 pub use card::{Card, Entrance};
 pub use confirming::Confirmations;
@@ -57,6 +58,7 @@ pub use replacing::{News, Standing};
 pub use store::{
     Address, Gone, Login, Operation, Operations, Outcome, RedisSettings, StoreError, Tls, Topology,
 };
+pub use whose::Whose;
 
 use link::Link;
 use registry::{Known, Registry};
@@ -385,7 +387,8 @@ impl Sessions {
         kept: &Kept,
     ) -> Result<Vec<HeaderValue>, StoreError> {
         let carried = (self.store.custody() == Custody::Browser).then(|| kept.clone());
-        let ticket = Ticket { secret: live.secret().clone(), carried };
+        let whose = self.mark(live);
+        let ticket = Ticket { secret: live.secret().clone(), carried, whose };
         let lasts = live.expires_at().since(self.clock.now());
         names.set_session(&ticket.seal(&self.keys, names.origin()), lasts)
     }

@@ -254,9 +254,9 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-/// Codes of pages that no line of the log has: the last five are no failures, the others name what the log
+/// Codes of pages that no line of the log has: the last seven are no failures, the others name what the log
 /// tells more exactly, or wait for what will show them.
-const PAGES_ONLY: [&str; 11] = [
+const PAGES_ONLY: [&str; 13] = [
     "declined",
     "code-refused",
     "code-expired",
@@ -268,6 +268,8 @@ const PAGES_ONLY: [&str; 11] = [
     "post-to-provider",
     "choose-provider",
     "enter-on-phone",
+    "form-kept",
+    "send-form",
 ];
 
 #[test]

@@ -26,6 +26,15 @@ mod configuration;
 /// What a request without a session gets.
 mod without_a_session;
 
+/// A form that came without a session, kept and sent again.
+mod kept_forms;
+
+/// What scripts of other origins may read.
+mod cross_origin;
+
+/// The script that warns before a session ends, and renews it.
+mod session_script;
+
 /// Sign-in through the real provider, in both its shapes.
 mod signing_in;
 

@@ -229,8 +229,7 @@ async fn an_operator_lists_and_ends_sessions_by_the_command_line() {
 fn form(gateway: &Gateway, path: &str, fields: &[(&str, &str)]) -> Ask {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     Ask::new("POST", &format!("http://{}{path}", gateway.admin()))
-        .header("Content-Type", "application/x-www-form-urlencoded")
-        .body(body.as_bytes())
+        .body("application/x-www-form-urlencoded", body)
 }
 
 #[tokio::test]

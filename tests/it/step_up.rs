@@ -173,7 +173,7 @@ async fn an_acr_that_userinfo_claims_raises_nobody() {
 
 #[tokio::test]
 async fn scripts_forms_and_websockets_are_told_instead_of_sent() {
-    let (gateway, rogue, app) = world().await;
+    let (gateway, rogue, app) = World::with_rogue(&format!("{RULES}[session]\nform_limit = 0\n")).await;
     let how = SignsIn::at(&rogue, PASSWORD, 0);
     let browser = Browser::new();
     browser.visit(&gateway.url("/courses/7")).await.expect(200);

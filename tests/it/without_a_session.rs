@@ -144,8 +144,8 @@ async fn the_address_that_a_script_is_given_signs_in_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_forms_post_gets_a_page_that_says_that_nothing_was_sent() {
-    let (gateway, _rogue, app) = gateway("").await;
+async fn a_form_that_is_not_kept_gets_a_page_that_says_that_nothing_was_sent() {
+    let (gateway, _rogue, app) = gateway("[session]\nform_limit = 0\n").await;
     let posted = Ask::new("POST", &gateway.url("/quiz?attempt=3"))
         .header("Accept", "text/html")
         .header("Accept-Language", "ru")
@@ -183,7 +183,7 @@ async fn a_form_that_another_site_posts_is_not_sent_either() {
 
 #[tokio::test]
 async fn the_page_leads_back_to_where_the_form_stood() {
-    let (gateway, _rogue, app) = gateway("").await;
+    let (gateway, _rogue, app) = gateway("[session]\nform_limit = 0\n").await;
     for (referer, landing) in [
         (gateway.url("/quiz?attempt=3&n=%D0%B4"), "/quiz?attempt=3&n=%D0%B4"),
         ("https://evil.example/quiz".into(), "/"),

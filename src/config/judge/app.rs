@@ -34,10 +34,8 @@ impl Judge<'_> {
         let told = self.identity_jwt(&at.key("identity_jwt"), raw, headers, name.as_deref());
         let rules = self.rules(&at.key("rules"), raw, all);
         self.strength_can_be_known(&at.key("rules"), raw, all);
-        let origins = raw.websocket_origins.iter().enumerate();
-        let origins: Vec<_> = origins
-            .map(|(number, text)| self.origin(&at.key("websocket_origins").index(number), text))
-            .collect();
+        let websocket_origins = self.origins(&at.key("websocket_origins"), &raw.websocket_origins);
+        let cors_origins = self.origins(&at.key("cors_origins"), &raw.cors_origins);
         let redirect = raw.logout.redirect.as_deref();
         let redirect = redirect.map(|text| self.address(&at.key("logout").key("redirect"), text));
         let (origin, prefix) = url?;
@@ -56,7 +54,8 @@ impl Judge<'_> {
             headers,
             identity_jwt,
             rules: rules?,
-            websocket_origins: origins.into_iter().collect::<Option<_>>()?,
+            websocket_origins: websocket_origins?,
+            cors_origins: cors_origins?,
             logout_redirect: redirect.map_or(Some(None), |redirect| redirect.map(Some))?,
         })
     }

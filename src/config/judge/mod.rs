@@ -64,6 +64,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, raw: &Raw) -> Option<Settings> {
     let server = judge.server(&root.key("server"), &raw.server);
     let network = judge.network(&root, raw);
     let sessions = judge.session(&root.key("session"), raw);
+    let form_limit = judge.form_limit(&root.key("session").key("form_limit"), &raw.session);
     let telemetry = judge.telemetry(&root.key("log"), &raw.log);
     let pages = judge.pages(&root.key("pages"), &raw.pages);
     let providers = judge.providers(&root.key("providers"), &raw.providers);
@@ -79,6 +80,7 @@ pub(super) fn judge(judge: &mut Judge<'_>, raw: &Raw) -> Option<Settings> {
             endpoints: network.endpoints,
             trusted_proxies: network.trusted_proxies,
             pages: pages?,
+            form_limit: form_limit?,
         },
         telemetry: telemetry?,
     })

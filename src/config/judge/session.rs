@@ -10,6 +10,7 @@ use crate::config::problem::Finding;
 use crate::config::raw::{Raw, Session};
 use crate::config::source::shown;
 use crate::foundation::sealing::RootKey;
+use crate::gateway::kept_forms::{DEFAULT_FORM_LIMIT, LARGEST_FORM};
 use crate::sessions::{SameSite, Settings, StoreKind, is_cookie_name};
 
 /// Browsers keep no cookie longer than this (RFC 6265bis section 5.6.1).
@@ -44,6 +45,11 @@ impl Judge<'_> {
             max_sessions: max_sessions?,
             outage_grace: outage_grace?,
         })
+    }
+
+    /// How large a form may be that is kept until its sender has signed in, in bytes; 0: none is kept.
+    pub(super) fn form_limit(&mut self, at: &KeyPath, raw: &Session) -> Option<usize> {
+        self.number(at, raw.form_limit, DEFAULT_FORM_LIMIT, 0..=LARGEST_FORM)
     }
 
     fn keys(&mut self, at: &KeyPath, raw: &Session) -> Option<Vec<RootKey>> {

@@ -143,6 +143,12 @@ impl Judge<'_> {
         Origin::of(&url)
     }
 
+    /// A list of bare origins.
+    pub(super) fn origins(&mut self, path: &KeyPath, texts: &[String]) -> Option<Vec<Origin>> {
+        let each = texts.iter().enumerate().map(|(number, text)| self.origin(&path.index(number), text));
+        each.collect::<Vec<_>>().into_iter().collect()
+    }
+
     /// A path that reads in one way only: begins with `/`, plain segments, no final slash. Given back as it is.
     pub(super) fn plain_path<'t>(&mut self, path: &KeyPath, text: &'t str) -> Option<&'t str> {
         let plain = |segment: &str| {

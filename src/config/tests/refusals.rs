@@ -13,7 +13,7 @@ fn a_problem_reads_like_this() {
         "config.toml:11:1: [session] idle_timout is not a key that Vestibule knows
    11 | idle_timout = \"8h\"
       | ^^^^^^^^^^^
-   found: idle_timout   expected: one of cookie, idle_timeout, keys, lifetime, max_sessions, store
+   found: idle_timout   expected: one of cookie, form_limit, idle_timeout, keys, lifetime, max_sessions, outage_grace, store
    mend: did you mean idle_timeout?"
     );
 }
@@ -185,6 +185,11 @@ const REFUSALS: &[Refusal] = &[
     ("", "callback_path = \"/_sso/sign-out\"", "", "apps.lms.callback_path", "own endpoints"),
     ("", "websocket_origins = [\"https://a/b\"]", "", "apps.lms.websocket_origins[0]", "write \"https://a\""),
     ("", "websocket_origins = [\"*\"]", "", "apps.lms.websocket_origins[0]", "is not a whole address"),
+    ("", "cors_origins = [\"https://a/b\"]", "", "apps.lms.cors_origins[0]", "write \"https://a\""),
+    ("", "cors_origins = [\"*\"]", "", "apps.lms.cors_origins[0]", "is not a whole address"),
+    ("", "cors_origins = [\"null\"]", "", "apps.lms.cors_origins[0]", "is not a whole address"),
+    ("", "cors_origins = [\"https://*.example.org\"]", "", "apps.lms.cors_origins[0]", "a * in its host"),
+    ("", "", "[session]\nform_limit = 8388609", "session.form_limit", "is out of range"),
     ("", "upstream_tls = { server_name = \"a\" }", "", "apps.lms.upstream_tls", "needs an https:// upstream"),
     ("", "identity_jwt = { header = \"Cookie\" }", "", "apps.lms.identity_jwt.header", "can't be used"),
     ("", "identity_jwt = { header = \"x_auth_sub\" }", "", "apps.lms.identity_jwt.header", "x-auth-sub"),

@@ -8,7 +8,9 @@ pub mod frontchannel_logout;
 pub mod initiate;
 pub mod jwks;
 pub mod request_object;
+pub mod resend;
 pub mod session;
+pub mod session_script;
 pub mod sign_in;
 pub mod sign_out;
 pub mod silent;
@@ -65,6 +67,8 @@ pub async fn answer(
         Endpoint::BackchannelLogout => backchannel_logout::answer(worker, app, request, trail).await,
         Endpoint::FrontchannelLogout => frontchannel_logout::answer(worker, app, &facts, trail).await,
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,
+        Endpoint::SessionScript => session_script::answer(&facts),
+        Endpoint::Resend => resend::answer(worker, app, &facts, trail).await,
         Endpoint::Jwks => jwks::answer(worker, &facts),
         Endpoint::Device => device::answer(worker, app, &facts, trail).await,
         Endpoint::Silent => silent::answer(worker, app, &facts, trail).await,

@@ -1,7 +1,7 @@
 //! The gateway's own pages: what a person sees when there is no app to show.
 //!
 //! Each page says in a teacher's words what happened and what to do, in Russian or English, and carries the
-//! reference that the log has. No page needs a script, loads anything from elsewhere or shows anything that
+//! reference that the log has. No page needs a script (one has one that presses its button), loads anything from elsewhere or shows anything that
 //! a provider or an app sent but a person's name. Facts are in `page`, status and words in `summary` and
 //! `texts`, the look in `style.css`; the same facts for scripts are in `problem`. What happened, and when to
 //! say so, is decided by the caller.
@@ -21,8 +21,8 @@ use http::{Response, StatusCode};
 
 pub use language::Language;
 pub use page::{
-    AtProvider, ByEmail, FailureKind, NotAllowed, Offer, Page, Provider, RETURN_TO_FIELD, SignInCause,
-    TICKET_FIELD, Unsent,
+    AtProvider, ByEmail, FailureKind, NotAllowed, Offer, Page, Provider, RETURN_TO_FIELD, Sending,
+    SignInCause, TICKET_FIELD, Unsent,
 };
 pub(super) use policy::complete;
 
@@ -37,6 +37,9 @@ use crate::foundation::body::Body;
 /// All styles there are: inlined, and allowed by their hash.
 const STYLE: &str = include_str!("style.css");
 
+/// Sends the only form of a page, at once where that is wanted, and no form twice; allowed by its hash.
+const SCRIPT: &str = include_str!("send.js");
+
 /// Makes pages. One for the whole process.
 #[derive(Debug)]
 pub struct Pages {
@@ -47,7 +50,7 @@ pub struct Pages {
 impl Pages {
     /// Pages that carry the operator's name and logo.
     pub fn new(branding: Branding) -> Self {
-        Self { branding, policies: Policies::new(STYLE) }
+        Self { branding, policies: Policies::new(STYLE, SCRIPT) }
     }
 
     /// The page, or for a script the problem, complete with status and headers.
@@ -107,6 +110,11 @@ impl Pages {
                 .collect(),
             choice: Choice::of(page, language),
             reference: page.reference().map(|reference| (text(texts::REFERENCE), reference)),
+            script: match page {
+                Page::SendForm { how: Sending::AtOnce, .. } => Some((SCRIPT, "now")),
+                Page::SendForm { how: Sending::WhenAsked, .. } => Some((SCRIPT, "")),
+                _ => None,
+            },
         }
     }
 }
@@ -149,6 +157,8 @@ struct View<'a> {
     actions: Vec<Shown<'a>>,
     choice: Option<Choice<'a>>,
     reference: Option<(&'static str, &'a str)>,
+    /// The script of the page, and when it sends.
+    script: Option<(&'static str, &'static str)>,
 }
 
 /// The providers on a page, and the field for an e-mail address.
@@ -187,20 +197,32 @@ struct Shown<'a> {
     address: &'a str,
     /// The fields that are posted; `None` for a link.
     posts: Option<Vec<(&'a str, &'a str)>>,
+    /// What they are posted as.
+    kind: &'static str,
 }
 
 impl<'a> Shown<'a> {
     fn of(action: Action<'a>, language: Language) -> Self {
         match action {
             Action::Link { label, to } => {
-                Self { label: label.in_language(language), address: to, posts: None }
+                Self { label: label.in_language(language), address: to, posts: None, kind: URLENCODED }
             }
-            Action::Post { label, to, fields } => {
-                Self { label: label.in_language(language), address: to, posts: Some(fields) }
+            Action::Post { label, to, fields } => Self {
+                label: label.in_language(language),
+                address: to,
+                posts: Some(fields),
+                kind: URLENCODED,
+            },
+            Action::Marked { label, to, marker } => {
+                let label = label.in_language(language);
+                Self { label, address: to, posts: Some(vec![marker]), kind: "text/plain" }
             }
         }
     }
 }
+
+/// What forms are sent as unless they say otherwise.
+const URLENCODED: &str = "application/x-www-form-urlencoded";
 
 /// Whether an address is a path on this site, or a site.
 ///

@@ -96,11 +96,31 @@ pub enum Page<'a> {
         /// What the phone scans.
         scanned: &'a str,
     },
-    /// A form that could not be kept until the person had signed in.
-    NothingSent {
-        /// Why that was needed.
-        unsent: Unsent,
+    /// A form that waits until its sender has signed in.
+    FormKept {
+        /// Why that is needed.
+        why: Unsent,
         /// Where to sign in.
+        sign_in: &'a str,
+    },
+    /// The sender of a form that was kept has signed in.
+    SendForm {
+        /// Whether that is waited for.
+        how: Sending,
+        /// Where the form goes.
+        to: &'a str,
+        /// The field that stands for what it holds.
+        marker: (&'a str, &'a str),
+        /// How the person is called.
+        person: Option<&'a str>,
+        /// Where to go without sending it.
+        leave: &'a str,
+    },
+    /// A form that could not be kept until the person had signed in, or is kept no longer.
+    NothingSent {
+        /// Why.
+        unsent: Unsent,
+        /// Where to sign in, or where the app begins.
         sign_in: &'a str,
         /// What stands in the log.
         reference: &'a str,
@@ -179,6 +199,23 @@ pub enum Unsent {
     NoSession,
     /// The sign-in is too weak for it, or too long ago.
     WeakSession,
+    /// It is too large to be kept until the person has signed in.
+    TooLarge,
+    /// It came too slowly to be kept, or there is no room.
+    NotKept,
+    /// It is kept no longer: it was sent, or it waited too long.
+    Gone,
+    /// Somebody else sent it than has signed in.
+    AnotherPerson,
+}
+
+/// When a form is sent that was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// At once, where the browser runs a script: it is known who sent it.
+    AtOnce,
+    /// When the person presses the button.
+    WhenAsked,
 }
 
 /// Whether the provider's own session ended too.
@@ -233,8 +270,21 @@ pub enum FailureKind {
 
 /// Something a person can do on a page.
 pub(super) enum Action<'a> {
-    Link { label: Text, to: &'a str },
-    Post { label: Text, to: &'a str, fields: Vec<(&'a str, &'a str)> },
+    Link {
+        label: Text,
+        to: &'a str,
+    },
+    Post {
+        label: Text,
+        to: &'a str,
+        fields: Vec<(&'a str, &'a str)>,
+    },
+    /// Posts a field as plain text.
+    Marked {
+        label: Text,
+        to: &'a str,
+        marker: (&'a str, &'a str),
+    },
 }
 
 impl<'a> Page<'a> {
@@ -266,6 +316,8 @@ impl<'a> Page<'a> {
             | Self::SignedOut { .. }
             | Self::EnterOnPhone { .. }
             | Self::ConfirmSignOut { .. }
+            | Self::FormKept { .. }
+            | Self::SendForm { .. }
             | Self::PostToProvider { .. } => None,
         }
     }
@@ -281,9 +333,9 @@ impl<'a> Page<'a> {
     /// Who is signed in.
     pub(super) fn person(&self) -> Option<&'a str> {
         match *self {
-            Self::NotAllowed { person, .. } | Self::TooWeak { person, .. } => {
-                person.filter(|person| !person.trim().is_empty())
-            }
+            Self::NotAllowed { person, .. }
+            | Self::TooWeak { person, .. }
+            | Self::SendForm { person, .. } => person.filter(|person| !person.trim().is_empty()),
             _ => None,
         }
     }
@@ -310,9 +362,21 @@ impl<'a> Page<'a> {
             Self::SignedOut { sign_in_again, .. } => {
                 [Some(Action::Link { label: texts::SIGN_IN_AGAIN, to: sign_in_again }), None]
             }
-            Self::NothingSent { sign_in, .. } => {
+            Self::NothingSent { unsent, sign_in, .. } => {
+                let label = match unsent {
+                    Unsent::Gone => texts::GO_TO_APP,
+                    Unsent::AnotherPerson => texts::SIGN_IN_AGAIN,
+                    _ => texts::SIGN_IN,
+                };
+                [Some(Action::Link { label, to: sign_in }), None]
+            }
+            Self::FormKept { sign_in, .. } => {
                 [Some(Action::Link { label: texts::SIGN_IN, to: sign_in }), None]
             }
+            Self::SendForm { to, marker, leave, .. } => [
+                Some(Action::Marked { label: texts::SEND, to, marker }),
+                Some(Action::Link { label: texts::DO_NOT_SEND, to: leave }),
+            ],
             Self::ConfirmSignOut { action, ticket, return_to, stay, .. } => {
                 let mut fields = vec![(TICKET_FIELD, ticket)];
                 fields.extend(return_to.map(|address| (RETURN_TO_FIELD, address)));
@@ -339,11 +403,13 @@ impl<'a> Page<'a> {
             },
             Self::PostToProvider { action, .. } if action.starts_with("https:") => Sends::Onward,
             Self::PostToProvider { .. } => Sends::OnwardWithoutTls,
+            Self::SendForm { .. } => Sends::ByScript,
             Self::Choose { by_email: None, .. }
             | Self::SignInFailed { .. }
             | Self::SignedOut { .. }
             | Self::EnterOnPhone { .. }
             | Self::NothingSent { .. }
+            | Self::FormKept { .. }
             | Self::Failure { .. } => Sends::Nothing,
         }
     }

@@ -28,6 +28,8 @@ pub(super) enum Sends {
     Onward,
     /// To us, and on to a provider without TLS: on loopback, or where the operator allowed it.
     OnwardWithoutTls,
+    /// To the app, and on to wherever it sends people, by a script of ours.
+    ByScript,
 }
 
 /// The content security policies of the pages, made once.
@@ -37,15 +39,17 @@ pub(super) struct Policies {
     to_us: HeaderValue,
     onward: HeaderValue,
     onward_without_tls: HeaderValue,
+    by_script: HeaderValue,
 }
 
 impl Policies {
-    /// The policies of pages that inline this style.
-    pub(super) fn new(style: &str) -> Self {
-        let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
+    /// The policies of pages that inline this style, and one of them this script.
+    pub(super) fn new(style: &str, script: &str) -> Self {
+        let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
+        let (style, script) = (hash(style), hash(script));
         let policy = |forms: &str| {
             let policy = format!(
-                "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action {forms}; \
+                "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action {forms}; \
                  base-uri 'none'; frame-ancestors 'none'"
             );
             // Base64 and the words above are all visible ASCII, so the stricter policy is never needed.
@@ -58,6 +62,8 @@ impl Policies {
             // stands before others sends the browser through hosts that nobody can list.
             onward: policy("'self' https:"),
             onward_without_tls: policy("'self' https: http:"),
+            // SECURITY: the very script, and nothing else that stands in the page.
+            by_script: policy(&format!("'self' https: http:; script-src 'sha256-{script}'")),
         }
     }
 
@@ -70,6 +76,7 @@ impl Policies {
             Sends::ToUs => (&self.to_us, "same-origin"),
             Sends::Onward => (&self.onward, "same-origin"),
             Sends::OnwardWithoutTls => (&self.onward_without_tls, "same-origin"),
+            Sends::ByScript => (&self.by_script, "same-origin"),
         };
         headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
         headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer));

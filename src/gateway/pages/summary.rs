@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::page::{AtProvider, FailureKind, NotAllowed, Page, SignInCause, Unsent};
+use super::page::{AtProvider, FailureKind, NotAllowed, Page, Sending, SignInCause, Unsent};
 use super::texts::{self, Text};
 use crate::identity::access::Shortfall;
 
@@ -90,19 +90,49 @@ impl Page<'_> {
                 what: texts::SCAN_OR_ENTER,
                 advice: texts::STAY_HERE,
             },
-            Self::NothingSent { unsent, .. } => Summary {
-                status: StatusCode::FORBIDDEN,
-                code: "nothing-sent",
-                mark: Mark::Trouble,
-                heading: texts::NOTHING_SENT,
-                what: match unsent {
-                    Unsent::NoSession => texts::SESSION_HAD_ENDED,
-                    Unsent::WeakSession => texts::SIGN_IN_FIRST,
+            Self::FormKept { why, .. } => Summary {
+                status: StatusCode::OK,
+                code: "form-kept",
+                mark: Mark::Done,
+                heading: texts::FORM_KEPT,
+                what: match why {
+                    Unsent::WeakSession => texts::KEPT_TO_CONFIRM,
+                    _ => texts::KEPT_TO_SIGN_IN,
                 },
-                advice: texts::SEND_ONCE_MORE,
+                advice: texts::SENT_AFTERWARDS,
             },
+            Self::SendForm { how, .. } => {
+                let (heading, what, advice) = match how {
+                    Sending::AtOnce => (texts::SENDING_FORM, texts::FORM_IS_ON_ITS_WAY, texts::PRESS_TO_SEND),
+                    Sending::WhenAsked => (texts::SEND_FORM, texts::FORM_WAITS, texts::ONLY_IF_YOURS),
+                };
+                Summary {
+                    status: StatusCode::OK,
+                    code: "send-form",
+                    mark: Mark::Question,
+                    heading,
+                    what,
+                    advice,
+                }
+            }
+            Self::NothingSent { unsent, .. } => unsent.summary(),
             Self::Failure { kind, .. } => kind.summary(),
         }
+    }
+}
+
+impl Unsent {
+    fn summary(self) -> Summary {
+        let (what, advice) = match self {
+            Self::NoSession => (texts::SESSION_HAD_ENDED, texts::SEND_ONCE_MORE),
+            Self::WeakSession => (texts::SIGN_IN_FIRST, texts::SEND_ONCE_MORE),
+            Self::TooLarge => (texts::FORM_TOO_LARGE, texts::SEND_ONCE_MORE),
+            Self::NotKept => (texts::FORM_NOT_KEPT, texts::SEND_ONCE_MORE),
+            Self::Gone => (texts::FORM_GONE, texts::SEE_WHETHER_ARRIVED),
+            Self::AnotherPerson => (texts::ANOTHERS_FORM, texts::SIGN_IN_AS_SENDER),
+        };
+        let (status, code) = (StatusCode::FORBIDDEN, "nothing-sent");
+        Summary { status, code, mark: Mark::Trouble, heading: texts::NOTHING_SENT, what, advice }
     }
 }
 

@@ -40,6 +40,8 @@ texts! {
     SIGN_IN_AGAIN = "Sign in again", "Войти снова";
     SIGN_OUT = "Sign out", "Выйти";
     STAY = "Stay signed in", "Остаться";
+    SEND = "Send", "Отправить";
+    DO_NOT_SEND = "Don’t send", "Не отправлять";
     FINISH = "Finish signing out", "Завершить выход";
 
     // Beside the message.
@@ -187,6 +189,49 @@ texts! {
     SEND_ONCE_MORE =
         "To keep what you wrote, go back in your browser and copy it. Then sign in and send it once more.",
         "Чтобы не потерять написанное, вернитесь в браузере назад и скопируйте его. Потом войдите и отправьте ещё раз.";
+
+    FORM_TOO_LARGE =
+        "You have to sign in first, and what you sent is too large to be kept until then.",
+        "Сначала нужно войти, а то, что вы отправляли, слишком велико, чтобы сохранить его до входа.";
+    FORM_NOT_KEPT =
+        "You have to sign in first, and what you sent could not be kept until then.",
+        "Сначала нужно войти, а сохранить до входа то, что вы отправляли, не получилось.";
+    FORM_GONE =
+        "What was kept for you is sent once only: it has been sent already, or it waited too long.",
+        "То, что мы для вас сохранили, отправляется один раз: оно уже отправлено или ждало слишком долго.";
+    SEE_WHETHER_ARRIVED =
+        "Look in the app whether it arrived before you send anything again.",
+        "Прежде чем отправлять снова, проверьте в приложении, не дошло ли оно.";
+    ANOTHERS_FORM =
+        "This was written by somebody else than has signed in now, so it was not sent.",
+        "Это писал не тот, кто сейчас вошёл, поэтому оно не отправлено.";
+    SIGN_IN_AS_SENDER =
+        "If you wrote it, sign in again with the account that you had then. It is kept for half an hour.",
+        "Если писали вы, войдите снова с той учётной записью, что была тогда. Написанное хранится полчаса.";
+
+    // A form that is kept.
+    FORM_KEPT = "What you wrote is kept", "Написанное сохранено";
+    KEPT_TO_SIGN_IN =
+        "Your session had ended. Sign in, and nothing is lost.",
+        "Ваш сеанс закончился. Войдите, и ничего не пропадёт.";
+    KEPT_TO_CONFIRM =
+        "Before it is sent, please confirm who you are.",
+        "Прежде чем мы это отправим, подтвердите, что это вы.";
+    SENT_AFTERWARDS =
+        "After that it is sent. The page goes on by itself.",
+        "После этого всё будет отправлено. Страница откроется сама.";
+    SENDING_FORM = "Sending what you wrote", "Отправляем написанное";
+    FORM_IS_ON_ITS_WAY =
+        "You are signed in again, and what you wrote goes to the app now.",
+        "Вы снова вошли, и то, что вы написали, отправляется в приложение.";
+    PRESS_TO_SEND = "If nothing happens, press the button.", "Если ничего не происходит, нажмите кнопку.";
+    SEND_FORM = "Send what was written?", "Отправить написанное?";
+    FORM_WAITS =
+        "You are signed in. What was written in this browser before has been kept and not sent yet.",
+        "Вы вошли. То, что было написано в этом браузере раньше, сохранено и ещё не отправлено.";
+    ONLY_IF_YOURS =
+        "Send it only if you wrote it: it is sent in your name.",
+        "Отправляйте, только если это писали вы: оно уйдёт от вашего имени.";
 
     // Everything else that did not work.
     WAIT_A_MINUTE = "Wait a minute and try again.", "Подождите минуту и попробуйте ещё раз.";

@@ -15,6 +15,7 @@ use super::SameSite;
 use super::store::StoreError;
 use crate::foundation::origin::{Origin, Scheme};
 
+mod aside;
 mod chosen;
 mod header;
 #[cfg(test)]

@@ -62,6 +62,13 @@ impl Ask {
         self.header(name, value)
     }
 
+    /// The same to another address.
+    #[must_use]
+    pub fn at(mut self, url: &str) -> Self {
+        self.url = Url::parse(url).unwrap();
+        self
+    }
+
     /// With this body and its length.
     #[must_use]
     pub fn body(mut self, kind: &str, body: impl AsRef<[u8]>) -> Self {

@@ -124,6 +124,16 @@ impl Chromium {
         self.element(css).await.click().await.unwrap();
     }
 
+    /// Chooses a file in a form.
+    pub async fn attach(&self, css: &str, file: &std::path::Path) {
+        self.element(css).await.send_keys(file.to_str().unwrap()).await.unwrap();
+    }
+
+    /// Forgets every cookie that the page's site can have, as a person does who cleans up.
+    pub async fn forget_cookies(&self) {
+        self.client.delete_all_cookies().await.unwrap();
+    }
+
     /// Runs a script of the test's own on the page.
     pub async fn run(&self, script: &str) -> serde_json::Value {
         self.client.execute(script, Vec::new()).await.unwrap()

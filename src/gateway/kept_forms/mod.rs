@@ -1,0 +1,221 @@
+//! Forms that come without a session: kept until their sender has signed in, and then sent once, byte for byte.
+//!
+//! [`keep`] lays what was sent aside, sealed, and gives the browser a [`Slip`] in a cookie, without which nobody can
+//! find or read it. After the sign-in `E/resend` shows a page whose form goes to the very address of the first one; it
+//! holds a marker in place of the content. The marker takes the way of every request, so that rules and headers are
+//! those of a form that this person sends now, and [`take`] puts the content in its place where it is admitted.
+
+mod room;
+mod slip;
+mod stored;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, REFERER, REFRESH};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+
+pub use self::room::Room;
+pub use self::slip::{FIELD, Slip, address, sign_in_as_sender};
+pub use self::stored::Instead;
+
+use self::room::{Full, Place};
+use super::apps::Protected;
+use super::authentication::Person;
+use super::failure::Failure;
+use super::negotiation::Sender;
+use super::pages::{Language, Page, Unsent};
+use super::request::Facts;
+use super::trail::Trail;
+use super::{Worker, return_to};
+use crate::foundation::body::Body;
+use crate::sessions::Whose;
+
+/// How large a form may be that is kept, in bytes, unless the operator says otherwise.
+pub const DEFAULT_FORM_LIMIT: usize = 256 * 1024;
+
+/// The most that the operator may say.
+pub const LARGEST_FORM: usize = 8 << 20;
+
+/// How long a form waits for its sender.
+const LASTS: Duration = Duration::from_secs(30 * 60);
+
+/// How long it may take to arrive.
+const SLOWEST: Duration = Duration::from_secs(60);
+
+/// The longest target, in bytes: it travels in a cookie.
+const LONGEST_TARGET: usize = 2048;
+
+/// The longest `Content-Type`, in bytes.
+const LONGEST_KIND: usize = 256;
+
+/// What a form can be sent as (HTML section 4.10.21.8), and what a page of an app may send like one.
+const KINDS: [&str; 4] =
+    ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/json"];
+
+/// A form that needs its sender to sign in, or to sign in again.
+pub struct Sent<'a> {
+    /// The facts of the request.
+    pub facts: Facts<'a>,
+    /// Its body, of which nothing was read.
+    pub body: Incoming,
+    /// Who sent it, as far as that is known.
+    pub whose: Option<Whose>,
+    /// Why it was not sent on.
+    pub unsent: Unsent,
+}
+
+/// Keeps a form until its sender has signed in, and sends the browser there.
+///
+/// # Errors
+/// [`Failure::NothingSent`] when it can't be kept: it is not a form, not of the app's own, too large, too slow, or there
+/// is no room. 400 when it broke off.
+pub async fn keep(
+    worker: &Worker,
+    app: &Protected,
+    sent: Sent<'_>,
+    trail: &mut Trail,
+) -> Result<Response<Body>, Failure> {
+    let Sent { facts, mut body, whose, unsent } = sent;
+    let gateway = &worker.gateway;
+    let kind = kind(app, &facts).filter(|_| gateway.form_limit > 0);
+    let kind = kind.ok_or(Failure::NothingSent(unsent))?;
+    let limit = gateway.form_limit;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit || facts.target().len() > LONGEST_TARGET {
+        return Err(Failure::NothingSent(Unsent::TooLarge));
+    }
+    let no_room = |_: Full| Failure::NothingSent(Unsent::NotKept);
+    let mut place = gateway.forms.enter(trail.record.client, gateway.clock.now()).map_err(no_room)?;
+    let mut stored = stored::head(kind, page_before(app, facts.headers));
+    let head = stored.len();
+    let received = tokio::time::timeout(SLOWEST, receive(&mut body, limit, &mut place, &mut stored)).await;
+    received.map_err(|_| Failure::NothingSent(Unsent::NotKept))??;
+    // The session ended once more, between the page that sends a kept form and its marker.
+    let marked = stored.get(head..).and_then(slip::marked).filter(|_| kind == MARKER_KIND);
+    if let Some(id) = marked.filter(|id| Slip::open(worker, app, facts.headers, id).is_some()) {
+        return kept(worker, app, facts.headers, id, unsent);
+    }
+    let laid_aside = gateway.sessions.lay_aside(&stored, LASTS).await.map_err(|error| {
+        tracing::warn!(app = %app.settings.name, %error, "a form could not be kept");
+        Failure::NothingSent(Unsent::NotKept)
+    })?;
+    let until = gateway.clock.now().plus(LASTS);
+    let slip = Slip::new(app, facts.target().into_owned(), &laid_aside, whose, until);
+    let handed_out = slip.hand_out(worker, app, facts.headers, LASTS);
+    let (id, cookies) = handed_out.ok_or(Failure::NothingSent(Unsent::TooLarge))?;
+    place.wait(laid_aside.name(), until);
+    trail.cookies.extend(cookies);
+    let bytes = stored.len() - head;
+    tracing::info!(app = %app.settings.name, client = %trail.record.client, bytes, "a form is kept until its sender has signed in");
+    kept(worker, app, facts.headers, &id, unsent)
+}
+
+/// The `Content-Type` of a form that may be kept.
+fn kind<'a>(app: &Protected, facts: &Facts<'a>) -> Option<&'a HeaderValue> {
+    // SECURITY: what another site had this browser send is never sent on later, in the name of who signs in
+    // (cross-site request forgery).
+    let own = Sender::of(facts.headers, &app.settings.origin) == Sender::App;
+    if *facts.method != Method::POST || !own || facts.headers.contains_key(CONTENT_ENCODING) {
+        return None;
+    }
+    let mut kinds = facts.headers.get_all(CONTENT_TYPE).iter();
+    let only = kinds.next().filter(|_| kinds.next().is_none())?;
+    let essence = only.to_str().ok()?.split(';').next()?.trim();
+    let known = KINDS.iter().any(|kind| essence.eq_ignore_ascii_case(kind));
+    (known && only.len() <= LONGEST_KIND).then_some(only)
+}
+
+/// The app's own page that a form was sent from: some apps go back there.
+fn page_before<'a>(app: &Protected, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    let page = headers.get(REFERER)?;
+    let local = return_to::on_origin(app, page.to_str().ok()?)?;
+    matches!(app.endpoint(return_to::path_of(&local)), Ok(None)).then_some(page)
+}
+
+/// Reads a form, within the limit and the room that there is.
+async fn receive(
+    body: &mut Incoming,
+    limit: usize,
+    place: &mut Place<'_>,
+    into: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let mut rest = limit;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Failure::BadRequest("a form broke off"))?;
+        let Some(data) = frame.data_ref() else { continue };
+        rest = rest.checked_sub(data.len()).ok_or(Failure::NothingSent(Unsent::TooLarge))?;
+        place.grow(data.len()).map_err(|Full| Failure::NothingSent(Unsent::NotKept))?;
+        into.extend_from_slice(data);
+    }
+    Ok(())
+}
+
+/// The page that sends a browser on to sign in. Not a redirect: browsers hold those that follow a form against the
+/// `form-action` of the app's page, which knows nothing of a provider.
+fn kept(
+    worker: &Worker,
+    app: &Protected,
+    headers: &HeaderMap,
+    id: &str,
+    unsent: Unsent,
+) -> Result<Response<Body>, Failure> {
+    let there = app.address(&address(app, id));
+    let page = Page::FormKept { why: unsent, sign_in: &there };
+    let mut answer = worker.gateway.pages.render(&page, Language::of(headers));
+    let refresh = HeaderValue::try_from(format!("0;url={there}"));
+    answer
+        .headers_mut()
+        .insert(REFRESH, refresh.map_err(|_| Failure::Internal("an address is no header value"))?);
+    Ok(answer)
+}
+
+/// What a marker comes as: no form of an app's is sent so, but for a curiosity.
+const MARKER_KIND: &str = "text/plain";
+
+/// Whether a request may hold a marker in place of a kept form. Asked of every request that is admitted.
+pub fn may_be_marker(request: &Request<Incoming>) -> bool {
+    let is = |name, value: &str| request.headers().get(name).is_some_and(|found| found == value);
+    *request.method() == Method::POST
+        && is(CONTENT_TYPE, MARKER_KIND)
+        && is(CONTENT_LENGTH, slip::MARKER_LENGTH)
+}
+
+/// Takes the kept form that the marker of this request stands for: it is gone by that. What is no marker after all
+/// goes on as it came.
+///
+/// # Errors
+/// When the form was sent before or is too old, or somebody else has signed in.
+pub async fn take(
+    worker: &Worker,
+    app: &Protected,
+    request: &mut Request<Incoming>,
+    person: Option<&Person>,
+    trail: &mut Trail,
+) -> Result<Box<Instead>, Failure> {
+    let content = Limited::new(request.body_mut(), slip::MARKER_BYTES).collect().await;
+    let content: Bytes = content.map_err(|_| Failure::BadRequest("a form broke off"))?.to_bytes();
+    let Some(id) = slip::marked(&content) else { return Ok(Box::new(Instead::unchanged(content))) };
+    let facts = Facts::of(request.method(), request.uri(), request.headers())?;
+    trail.retry = Some(app.address(&app.front_page()));
+    let gone = || Failure::NothingSent(Unsent::Gone);
+    // SECURITY: another site can't have it sent, nor to another address.
+    let own = Sender::of(facts.headers, &app.settings.origin) == Sender::App;
+    let slip = Slip::open(worker, app, facts.headers, id).filter(|slip| own && slip.target == facts.target());
+    let slip = slip.ok_or_else(gone)?;
+    // SECURITY: what one person wrote is not sent in another's name.
+    if slip.is_anothers(worker, person) {
+        trail.retry = Some(sign_in_as_sender(app, id));
+        return Err(Failure::NothingSent(Unsent::AnotherPerson));
+    }
+    let secret = slip.secret().ok_or_else(gone)?;
+    worker.gateway.forms.leave(&secret.name());
+    trail.cookies.extend(app.cookies.drop_aside(id));
+    let stored = worker.gateway.sessions.take_up(&secret).await.map_err(Failure::Store)?;
+    let instead = stored.and_then(Instead::of).ok_or_else(gone)?;
+    tracing::info!(app = %app.settings.name, client = %trail.record.client, bytes = instead.len(), "a kept form is sent on");
+    Ok(Box::new(instead))
+}

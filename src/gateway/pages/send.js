@@ -1,0 +1,1 @@
+const form = document.forms[0]; form.addEventListener("submit", () => { form.querySelector("button").disabled = true; }); if (document.currentScript.dataset.when) form.submit();
