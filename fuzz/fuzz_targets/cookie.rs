@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use url::Url;
 use vestibule::foundation::origin::Origin;
 use vestibule::foundation::sealing::{KeyRing, Purpose, RootKey};
-use vestibule::sessions::{CookieNames, SameSite};
+use vestibule::sessions::{CookieNames, CookieSettings};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut headers = HeaderMap::new();
@@ -16,16 +16,21 @@ fuzz_target!(|bytes: &[u8]| {
             headers.append(COOKIE, value);
         }
     }
-    for address in ["https://lms.example.org", "http://127.0.0.1:4180"] {
+    for (address, domain) in [
+        ("https://lms.example.org", None),
+        ("https://lms.example.org", Some("example.org")),
+        ("http://127.0.0.1:4180", None),
+    ] {
         let Some(origin) = Url::parse(address).ok().and_then(|url| Origin::of(&url)) else { return };
-        let names = CookieNames::for_origin(&origin, None, SameSite::Lax);
+        let settings = CookieSettings { domain: domain.map(str::to_owned), ..CookieSettings::default() };
+        let names = CookieNames::for_origin(&origin, &settings);
         if let Ok(Some(presented)) = names.read(&headers) {
             let ring = KeyRing::new(&RootKey::generate(), &[]);
-            assert!(ring.open(Purpose::LoginCookie, names.origin().as_bytes(), presented.as_bytes()).is_none());
+            assert!(ring.open(Purpose::LoginCookie, names.realm().as_bytes(), presented.as_bytes()).is_none());
         }
         let mut left = headers.clone();
         names.strip_own(&mut left);
         assert!(matches!(names.read(&left), Ok(None)), "ours is gone: {left:?}");
-        let _ = names.clear(&headers, 0);
+        let _ = (names.clear(&headers, 0), names.came_back(&headers));
     }
 });

@@ -117,7 +117,9 @@ pub(super) struct Session {
 #[serde(default)]
 pub(super) struct Cookie {
     pub(super) name: Option<String>,
+    pub(super) domain: Option<String>,
     pub(super) same_site: Option<String>,
+    pub(super) partitioned: bool,
 }
 
 #[derive(Default, Deserialize)]

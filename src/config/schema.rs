@@ -144,8 +144,9 @@ pub(super) const KEYS: &[Key] = &[
     now("session.form_limit", Number),
     now("session.cookie", Table),
     now("session.cookie.name", Text),
-    later("session.cookie.domain", Text),
+    now("session.cookie.domain", Text),
     now("session.cookie.same_site", Text),
+    now("session.cookie.partitioned", Flag),
 
     now("providers", Names),
     now("providers.*", Table),

@@ -97,7 +97,7 @@ fn the_smallest_file_has_all_defaults() {
     assert_eq!(settings.sessions.idle_timeout, Duration::from_secs(8 * 3600));
     assert_eq!(settings.sessions.lifetime, Duration::from_secs(24 * 3600));
     assert_eq!(settings.sessions.state_dir, Path::new("/etc/vestibule/state"));
-    assert_eq!(settings.sessions.same_site, sessions::SameSite::Lax);
+    assert_eq!(settings.sessions.cookie.same_site, sessions::SameSite::Lax);
     assert_eq!(settings.sessions.max_sessions, 100_000);
     let provider = &settings.providers[0];
     assert_eq!((provider.name.as_str(), provider.issuer.as_str()), ("trusted", "https://id.example.org"));

@@ -13,5 +13,6 @@ pub mod peer;
 pub mod random;
 pub mod sealing;
 pub mod secret;
+pub mod site;
 pub mod timings;
 pub mod trust;

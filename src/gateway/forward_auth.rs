@@ -60,8 +60,8 @@ pub async fn answer(
     // `/wiki/admin` must not be judged by the rules of the app at `/`.
     let authority = authority.unwrap_or_else(|| asked.settings.origin.authority().into());
     let app = worker.gateway.routes.app(&worker.gateway.apps, &authority, &facts.path)?;
-    // SECURITY: a session belongs to the origin that its cookie came from.
-    if app.origin != asked.origin {
+    // SECURITY: a session belongs to the origin that its cookie came from, or to all of its domain.
+    if app.cookies.realm() != asked.cookies.realm() {
         return Err(Failure::BadRequest("the described host is another than the one that was asked"));
     }
     if schemes.into_iter().flatten().any(|scheme| scheme != app.settings.origin.scheme()) {

@@ -56,8 +56,7 @@ pub(super) fn apps(
             app.providers.iter().map(|name| providers.get(name).cloned().ok_or_else(|| unknown(name)));
         let known = known.collect::<Result<Vec<_>, _>>()?;
         let Some(metrics) = metrics.app(number) else { return Err(unknown("")) };
-        let cookies =
-            CookieNames::for_origin(&app.origin, sessions.cookie_name.as_deref(), sessions.same_site);
+        let cookies = CookieNames::for_origin(&app.origin, &sessions.cookie);
         Ok(Protected::new(number, app, endpoints, known, cookies, metrics))
     };
     apps.into_iter().enumerate().map(protect).collect()

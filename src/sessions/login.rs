@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::SameSite;
-use super::cookie::CookieNames;
+use super::cookie::{CookieNames, Reach};
 use super::data::{decode, encode};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::sealing::{KeyRing, Purpose, fingerprint};
@@ -107,8 +107,8 @@ impl Logins {
         others.sort_unstable();
         others.dedup_by_key(|(_, id, _)| *id);
         let surplus = (others.len() + 1).saturating_sub(AT_A_TIME);
-        let mut values: Vec<_> =
-            names.set(&names.login(&id), &value, LASTS, same_site(names, &value)).into_iter().collect();
+        let set = names.set(&names.login(&id), &value, LASTS, same_site(names, &value), Reach::Host);
+        let mut values: Vec<_> = set.into_iter().collect();
         values.extend(others.iter().take(surplus).filter_map(|(_, id, value)| forget(names, id, value)));
         Ok(values)
     }
@@ -239,12 +239,12 @@ const FORM: &str = "f";
 /// over TLS only: elsewhere the login is found one request later (`gateway::endpoints::callback`).
 fn same_site(names: &CookieNames, value: impl AsRef<[u8]>) -> SameSite {
     let shown = value.as_ref().split(|byte| *byte == b'.').next().unwrap_or_default();
-    if shown.ends_with(FORM.as_bytes()) && names.is_secure() { SameSite::None } else { SameSite::Lax }
+    if shown.ends_with(FORM.as_bytes()) && names.is_secure() { SameSite::None } else { names.beside() }
 }
 
 /// Deletes a login's cookie with the attributes that it was set with.
 fn forget(names: &CookieNames, id: &str, value: &[u8]) -> Option<HeaderValue> {
-    names.delete(&names.login(id), same_site(names, value))
+    names.delete(&names.login(id), same_site(names, value), Reach::Host)
 }
 
 /// What a login is sealed for: its origin and its name, so that it opens under no other.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::foundation::origin::Origin;
 use crate::foundation::sealing::RootKey;
+use crate::sessions::CookieSettings;
 use http::header::COOKIE;
 use proptest::prelude::*;
 use url::Url;
@@ -20,7 +21,8 @@ fn world() -> World {
 }
 
 fn names(origin: &str) -> CookieNames {
-    CookieNames::for_origin(&Origin::of(&Url::parse(origin).unwrap()).unwrap(), None, SameSite::Strict)
+    let settings = CookieSettings { same_site: SameSite::Strict, ..CookieSettings::default() };
+    CookieNames::for_origin(&Origin::of(&Url::parse(origin).unwrap()).unwrap(), &settings)
 }
 
 impl World {

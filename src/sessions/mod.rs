@@ -45,7 +45,9 @@ mod whose;
 
 pub use card::{Card, Entrance};
 pub use confirming::Confirmations;
-pub use cookie::{Chosen, CookieNames, Malformed, Presented, is_cookie_name};
+pub use cookie::{
+    Chosen, CookieNames, CookieSettings, Malformed, Partitioned, Presented, Rounds, SameSite, is_cookie_name,
+};
 pub use data::SessionData;
 pub use error::SessionsError;
 pub use examination::examine;
@@ -83,10 +85,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// A session is over this long after sign-in, however it was used.
     pub lifetime: Duration,
-    /// The session cookie's own name, instead of the default.
-    pub cookie_name: Option<String>,
-    /// The session cookie's `SameSite`.
-    pub same_site: SameSite,
+    /// The cookies.
+    pub cookie: CookieSettings,
     /// How many sessions a store on this machine may hold; the longest unused are ended beyond it.
     pub max_sessions: usize,
     /// How long a session that was known to stand is served while a shared store can't be used.
@@ -113,17 +113,6 @@ impl StoreKind {
     }
 }
 
-/// The `SameSite` attribute of a cookie (RFC 6265bis section 4.1.2.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SameSite {
-    /// Sent on top-level navigation from other sites.
-    Lax,
-    /// Never sent from other sites.
-    Strict,
-    /// Always sent; needs `Secure`.
-    None,
-}
-
 /// A session that a cookie opened.
 #[derive(Debug)]
 pub struct Found {
@@ -137,8 +126,7 @@ pub struct Found {
 pub struct Sessions {
     idle_timeout: Duration,
     lifetime: Duration,
-    cookie_name: Option<String>,
-    same_site: SameSite,
+    cookie: CookieSettings,
     clock: Clock,
     keys: Arc<KeyRing>,
     store: Arc<dyn Store>,
@@ -162,7 +150,7 @@ impl Sessions {
     /// # Errors
     /// When the state directory, the key or the store can't be used.
     pub fn open(settings: &Settings, clock: Clock, control: Handle) -> Result<Arc<Self>, SessionsError> {
-        if let Some(name) = settings.cookie_name.as_deref().filter(|name| !is_cookie_name(name)) {
+        if let Some(name) = settings.cookie.name.as_deref().filter(|name| !is_cookie_name(name)) {
             return Err(SessionsError::CookieName { name: name.to_owned() });
         }
         let keys = keys::ring(&settings.keys, &settings.state_dir)?;
@@ -194,8 +182,7 @@ impl Sessions {
         let sessions = Arc::new(Self {
             idle_timeout: settings.idle_timeout,
             lifetime: settings.lifetime,
-            cookie_name: settings.cookie_name.clone(),
-            same_site: settings.same_site,
+            cookie: settings.cookie.clone(),
             logins: Logins::new(Arc::clone(&keys), clock.clone()),
             link: Link::new(clock.clone()),
             clock,
@@ -215,7 +202,7 @@ impl Sessions {
 
     /// The cookies on one origin; made once at start.
     pub fn cookies_on(&self, origin: &Origin) -> CookieNames {
-        CookieNames::for_origin(origin, self.cookie_name.as_deref(), self.same_site)
+        CookieNames::for_origin(origin, &self.cookie)
     }
 
     /// The logins that browsers carry.
@@ -244,7 +231,7 @@ impl Sessions {
         names: &CookieNames,
         presented: &Presented<'_>,
     ) -> Result<Option<Found>, StoreError> {
-        let Some(ticket) = Ticket::open(&self.keys, names.origin(), presented.as_bytes()) else {
+        let Some(ticket) = Ticket::open(&self.keys, names.realm(), presented.as_bytes()) else {
             return Ok(None);
         };
         let live = self.open_session(&ticket).await?;
@@ -390,6 +377,6 @@ impl Sessions {
         let whose = self.mark(live);
         let ticket = Ticket { secret: live.secret().clone(), carried, whose };
         let lasts = live.expires_at().since(self.clock.now());
-        names.set_session(&ticket.seal(&self.keys, names.origin()), lasts)
+        names.set_session(&ticket.seal(&self.keys, names.realm()), lasts)
     }
 }

@@ -20,8 +20,7 @@ fn settings_in(state_dir: &Path, store: StoreKind) -> Settings {
         state_dir: state_dir.to_owned(),
         idle_timeout: IDLE,
         lifetime: 3 * IDLE,
-        cookie_name: None,
-        same_site: SameSite::Lax,
+        cookie: CookieSettings::default(),
         max_sessions: 100_000,
         outage_grace: Duration::from_secs(10),
     }
@@ -123,7 +122,8 @@ async fn what_keeps_the_gateway_from_starting_says_where_and_how_to_mend_it() {
     assert!(matches!(open(&file), Err(SessionsError::BadKey { .. })));
     let occupied = Settings { state_dir: file.state_dir.join("session.key"), ..file.clone() };
     assert!(matches!(open(&occupied), Err(SessionsError::Unusable { .. })));
-    let named = Settings { cookie_name: Some("a;b".into()), ..file };
+    let named =
+        Settings { cookie: CookieSettings { name: Some("a;b".into()), ..Default::default() }, ..file };
     assert!(matches!(open(&named), Err(SessionsError::CookieName { .. })));
 }
 

@@ -56,6 +56,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mimalloc", &["main.rs"]),
     ("openidconnect", &["oidc/"]),
     ("prometheus_client", &["telemetry/"]),
+    ("psl", &["foundation/site.rs"]),
     ("qrcode", &["gateway/pages/qr.rs"]),
     ("redb", &["sessions/store/file.rs", "sessions/store/file/"]),
     // The store's own folder bears the same name.

@@ -41,6 +41,7 @@ impl Judge<'_> {
                 self.own_addresses(at, app, other, endpoints);
             }
         }
+        self.sharing(at, &judged, raw);
         self.choices(&judged, providers.unwrap_or_default());
         apps.into_iter().collect()
     }
@@ -72,12 +73,18 @@ impl Judge<'_> {
             let mend = "give each app a host or a path prefix of its own";
             self.report.add(&at.key(&second.name).key("url"), finding.found(found).mend(mend));
         }
+        self.same_providers(at, first, second, "on the same host");
+    }
+
+    /// Two apps that share their sessions have the same providers.
+    pub(super) fn same_providers(&mut self, at: &KeyPath, first: &App, second: &App, where_both_are: &str) {
         let lists = |app: &App, name: &String| app.providers.contains(name);
         let same = first.providers.iter().all(|name| lists(second, name))
             && second.providers.iter().all(|name| lists(first, name));
         if !same {
-            // SECURITY: a session is the origin's; a person of one provider must not pass for one of another.
-            let finding = Finding::invalid(format!("differs from that of {:?} on the same host", first.name));
+            // SECURITY: a session is everybody's who shares it; a person of one provider must not pass for one of
+            // another.
+            let finding = Finding::invalid(format!("differs from that of {:?} {where_both_are}", first.name));
             let finding =
                 finding.found(format!("{:?}", second.providers)).expected(format!("{:?}", first.providers));
             let path = at.key(&second.name).key("provider");
@@ -102,7 +109,8 @@ impl Judge<'_> {
         }
         let path = KeyPath::root().key("session").key("cookie").key("name");
         let name = raw.session.cookie.name.as_deref();
-        if let Some(name) = name.filter(|_| !self.report.is_blamed(&path)) {
+        let shared = raw.session.cookie.domain.is_some();
+        if let Some(name) = name.filter(|_| !shared && !self.report.is_blamed(&path)) {
             // A sign-in at one of them would take the other's session away.
             let finding =
                 Finding::invalid("would be one cookie of two origins").found(format!("{name:?}, {found}"));

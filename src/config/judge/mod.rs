@@ -7,6 +7,7 @@ mod app;
 mod apps;
 mod choice;
 mod client;
+mod cookie;
 mod files;
 mod headers;
 mod profile;

@@ -1,4 +1,4 @@
-//! `[session]`: keys, store, times, the cookie; and the state directory.
+//! `[session]`: keys, store, times; and the state directory. The cookie has a file of its own.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,10 +8,9 @@ use super::values::{HOUR, SECOND};
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
 use crate::config::raw::{Raw, Session};
-use crate::config::source::shown;
 use crate::foundation::sealing::RootKey;
 use crate::gateway::kept_forms::{DEFAULT_FORM_LIMIT, LARGEST_FORM};
-use crate::sessions::{SameSite, Settings, StoreKind, is_cookie_name};
+use crate::sessions::{Settings, StoreKind};
 
 /// Browsers keep no cookie longer than this (RFC 6265bis section 5.6.1).
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -31,8 +30,7 @@ impl Judge<'_> {
         let grace = Duration::ZERO..=LONGEST_GRACE;
         let outage_grace =
             self.duration(&at.key("outage_grace"), session.outage_grace.as_deref(), 10 * SECOND, grace);
-        let same_site = self.same_site(&at.key("cookie").key("same_site"), raw);
-        let cookie_name = self.cookie_name(&at.key("cookie").key("name"), raw);
+        let cookie = self.cookie(&at.key("cookie"), raw);
         let (idle_timeout, lifetime) = times?;
         Some(Settings {
             keys: keys?,
@@ -40,8 +38,7 @@ impl Judge<'_> {
             state_dir: self.state_dir(raw.server.state_dir.as_deref()),
             idle_timeout,
             lifetime,
-            cookie_name: cookie_name?,
-            same_site: same_site?,
+            cookie: cookie?,
             max_sessions: max_sessions?,
             outage_grace: outage_grace?,
         })
@@ -96,32 +93,6 @@ impl Judge<'_> {
         Some((idle, lifetime))
     }
 
-    fn same_site(&mut self, at: &KeyPath, raw: &Raw) -> Option<SameSite> {
-        let choices = [("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)];
-        let text = raw.session.cookie.same_site.as_deref();
-        let chosen = self.choice(at, text, SameSite::Lax, &choices)?;
-        if chosen == SameSite::None && has_plain_app(raw) {
-            let finding = Finding::invalid("needs https").found("\"none\", and an app with an http:// url");
-            return self.refuse(at, finding.mend("browsers take such a cookie only over https: use \"lax\""));
-        }
-        Some(chosen)
-    }
-
-    fn cookie_name(&mut self, at: &KeyPath, raw: &Raw) -> Option<Option<String>> {
-        let Some(name) = raw.session.cookie.name.as_deref() else { return Some(None) };
-        let found = format!("{:?}", shown(name));
-        if !is_cookie_name(name) {
-            let finding = Finding::invalid("is not a cookie's name").found(found);
-            return self.refuse(at, finding.expected("1 to 64 letters, digits, hyphens and underscores"));
-        }
-        let folded = name.to_ascii_lowercase();
-        if (folded.starts_with("__host-") || folded.starts_with("__secure-")) && has_plain_app(raw) {
-            let finding = Finding::invalid("needs https").found(found);
-            return self.refuse(at, finding.mend("take the prefix off while an app has an http:// url"));
-        }
-        Some(Some(name.to_owned()))
-    }
-
     /// As written; else where systemd says; else beside the configuration file.
     fn state_dir(&self, text: Option<&str>) -> PathBuf {
         let systemd = self.environment.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
@@ -131,8 +102,4 @@ impl Judge<'_> {
             (None, _) => self.path("state"),
         }
     }
-}
-
-fn has_plain_app(raw: &Raw) -> bool {
-    raw.apps.values().any(|app| app.url.as_ref().is_some_and(|url| url.starts_with("http://")))
 }

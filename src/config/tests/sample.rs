@@ -118,7 +118,8 @@ fn the_example_says_the_defaults() {
     assert_eq!(shown.sessions.lifetime, silent.sessions.lifetime);
     assert_eq!(shown.sessions.max_sessions, silent.sessions.max_sessions);
     assert_eq!(shown.gateway.form_limit, silent.gateway.form_limit);
-    assert_eq!(shown.sessions.same_site, silent.sessions.same_site);
+    assert_eq!(shown.sessions.cookie.same_site, silent.sessions.cookie.same_site);
+    assert_eq!(shown.sessions.cookie.partitioned, silent.sessions.cookie.partitioned);
     let (legacy, trusted) = (&shown.providers[1], &silent.providers[0]);
     assert_eq!((legacy.clock_skew, legacy.timeout), (trusted.clock_skew, trusted.timeout));
     assert_eq!((&legacy.scopes, legacy.userinfo), (&trusted.scopes, trusted.userinfo));

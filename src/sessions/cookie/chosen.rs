@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::{CookieNames, header};
-use crate::sessions::SameSite;
+use super::{CookieNames, Reach, header};
 
 /// How long a browser remembers.
 const LASTS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -56,7 +55,7 @@ impl CookieNames {
             Chosen::InUse(provider) => provider.to_owned(),
             Chosen::SignedOut(provider) => format!("{provider}{SIGNED_OUT}"),
         };
-        self.set(&name, &value, LASTS, SameSite::Lax)
+        self.set(&name, &value, LASTS, self.beside(), Reach::Session)
     }
 }
 
@@ -67,10 +66,14 @@ mod tests {
 
     use super::*;
     use crate::foundation::origin::Origin;
+    use crate::sessions::{CookieSettings, SameSite};
 
     fn names() -> CookieNames {
         let origin = Origin::of(&Url::parse("https://lms.example.org").unwrap()).unwrap();
-        CookieNames::for_origin(&origin, None, SameSite::Strict)
+        CookieNames::for_origin(
+            &origin,
+            &CookieSettings { same_site: SameSite::Strict, ..Default::default() },
+        )
     }
 
     fn headers(cookies: &[&str]) -> HeaderMap {

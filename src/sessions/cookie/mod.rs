@@ -1,27 +1,27 @@
-//! Our cookies in a browser: their names on one origin, how they are read from a request, taken out of what
-//! the app gets, set and deleted.
+//! Our cookies in a browser: their names on one origin, how they are read from a request, and taken out of what
+//! the app gets. How they are set and deleted is in `writing`.
 //!
 //! What is in them is sealed elsewhere (`ticket`, `login`). A session that is too large for one cookie comes
 //! in pieces: `NAME` begins with their number and a dot, `NAME.1`, `NAME.2`, … follow.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use cookie::time::OffsetDateTime;
-use cookie::{Cookie, Expiration};
 use http::{HeaderMap, HeaderValue};
 
-use super::SameSite;
-use super::store::StoreError;
 use crate::foundation::origin::{Origin, Scheme};
 
 mod aside;
 mod chosen;
 mod header;
+mod rounds;
+mod settings;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 pub use chosen::Chosen;
+pub use rounds::Rounds;
+pub use settings::{CookieSettings, Partitioned, SameSite};
 
 /// The length of a piece, in bytes: with its name and attributes it stays below the 4096 that browsers take.
 const PIECE: usize = 3800;
@@ -29,17 +29,30 @@ const PIECE: usize = 3800;
 /// The most pieces of one session: beyond it the `Cookie` header outgrows what servers accept.
 const PIECES: usize = 5;
 
-/// The default name; https puts `__Host-` before it.
+/// The default name; https puts `__Host-` before it, or `__Secure-` where a domain shares the session.
 const STEM: &str = "vestibule";
 
 /// The names and attributes of our cookies on one origin. Made once at start for each origin.
 #[derive(Clone, Debug)]
 pub struct CookieNames {
     origin: String,
+    /// What sessions are sealed for: the origin, or all of a domain.
+    realm: String,
     session: String,
+    /// What the names of the origin's own cookies begin with; without a domain the session's name.
+    own: String,
     stem: String,
     secure: bool,
-    same_site: SameSite,
+    settings: CookieSettings,
+}
+
+/// Which hosts a browser sends a cookie of ours to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The one that set it.
+    Host,
+    /// Those that share the session: all of the domain, where there is one.
+    Session,
 }
 
 /// What a request presents as its session: the cookie's own bytes, which are a worker's key to the open
@@ -76,33 +89,48 @@ pub enum Malformed {
 
 impl CookieNames {
     /// The names on one origin. Cookies ignore ports, so a port that is not the scheme's own is part of the
-    /// default name; `configured` takes its place as it is.
-    pub fn for_origin(origin: &Origin, configured: Option<&str>, same_site: SameSite) -> Self {
+    /// default name; a configured one takes its place as it is. With a domain the session's cookie is that of
+    /// all apps below it, whatever their ports, and the others stay the origin's.
+    pub fn for_origin(origin: &Origin, settings: &CookieSettings) -> Self {
         let secure = origin.scheme() == Scheme::Https;
-        let base = match configured {
+        let mut settings = settings.clone();
+        // A browser drops `SameSite=None` without `Secure`.
+        if !secure && settings.same_site == SameSite::None {
+            (settings.same_site, settings.partitioned) = (SameSite::Lax, Partitioned::No);
+        }
+        let name = |prefix: &str| match settings.name.as_deref() {
             Some(name) => name.to_owned(),
-            // SECURITY: `__Host-` keeps neighbouring hosts and plain http from setting this cookie.
-            None if secure => format!("__Host-{STEM}"),
+            None if secure => format!("{prefix}{STEM}"),
             None => STEM.to_owned(),
         };
+        // SECURITY: `__Host-` keeps neighbouring hosts and plain http from setting this cookie.
+        let own = name("__Host-");
         let port = origin.port();
-        let plain = configured.is_some() || port == origin.scheme().default_port();
-        let session = if plain { base.clone() } else { format!("{base}-{port}") };
-        let stem = header::without_prefix(base.as_bytes());
-        // A browser drops `SameSite=None` without `Secure`.
-        let same_site = if secure || same_site != SameSite::None { same_site } else { SameSite::Lax };
-        Self {
-            origin: origin.to_string(),
-            session,
-            stem: String::from_utf8_lossy(stem).into_owned(),
-            secure,
-            same_site,
-        }
+        let plain = settings.name.is_some() || port == origin.scheme().default_port();
+        let own = if plain { own } else { format!("{own}-{port}") };
+        let (realm, session) = match &settings.domain {
+            None => (origin.to_string(), own.clone()),
+            // An origin has no star in its host, so that neither opens the other's.
+            Some(domain) => (format!("{}://*.{domain}", origin.scheme().as_str()), name("__Secure-")),
+        };
+        let stem = settings.name.as_deref().unwrap_or(STEM);
+        let stem = String::from_utf8_lossy(header::without_prefix(stem.as_bytes())).into_owned();
+        Self { origin: origin.to_string(), realm, session, own, stem, secure, settings }
     }
 
-    /// What a cookie of these names is sealed for.
-    pub fn origin(&self) -> &str {
+    /// What a login's cookie is sealed for.
+    pub(super) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What a session is sealed for: it opens wherever this is the same.
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// The domain whose apps share the session.
+    pub fn domain(&self) -> Option<&str> {
+        self.settings.domain.as_deref()
     }
 
     /// The session cookie's name.
@@ -118,7 +146,18 @@ impl CookieNames {
     /// Whether a redirect that began on another site, as the one from a provider does, would come without the
     /// session cookie.
     pub fn is_withheld_after_redirects(&self) -> bool {
-        self.same_site == SameSite::Strict
+        self.settings.same_site == SameSite::Strict
+    }
+
+    /// Whether browsers bring our cookies along into a frame in another site's page, if they allow any there.
+    pub fn goes_into_frames(&self) -> bool {
+        self.settings.same_site == SameSite::None
+    }
+
+    /// The `SameSite` of the cookies beside the session's: sent after another site's redirect, and into another
+    /// site's frames where the session's is.
+    pub(super) fn beside(&self) -> SameSite {
+        if self.goes_into_frames() { SameSite::None } else { SameSite::Lax }
     }
 
     /// What the request presents as its session. Allocates only for a session in pieces.
@@ -128,7 +167,9 @@ impl CookieNames {
     pub fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Option<Presented<'a>>, Malformed> {
         let mut pieces: [Option<&[u8]>; PIECES] = [None; PIECES];
         for (name, value) in header::pairs(headers) {
-            let Some(place) = self.piece(name).and_then(|number| pieces.get_mut(number)) else { continue };
+            let Some(place) = piece(&self.session, name).and_then(|number| pieces.get_mut(number)) else {
+                continue;
+            };
             // SECURITY: which of two cookies is ours can't be told; a tossed cookie must not win.
             if place.replace(value).is_some() {
                 return Err(Malformed::Duplicate);
@@ -181,106 +222,34 @@ impl CookieNames {
         header::without_own(cookie, &|name| header::is_own(name, self.stem.as_bytes()))
     }
 
-    /// `Set-Cookie` values for a session whose ticket is `text`.
-    pub(super) fn set_session(&self, text: &str, lasts: Duration) -> Result<Vec<HeaderValue>, StoreError> {
-        if text.len() <= PIECE {
-            return Ok(self.set(&self.session, text, lasts, self.same_site).into_iter().collect());
-        }
-        let number = (text.len() + 2).div_ceil(PIECE);
-        if number > PIECES {
-            return Err(StoreError::TooLarge { bytes: text.len(), limit: PIECES * PIECE - 2 });
-        }
-        let whole = format!("{number}.{text}");
-        let mut values = Vec::with_capacity(number);
-        for (number, piece) in whole.as_bytes().chunks(PIECE).enumerate() {
-            let piece = String::from_utf8_lossy(piece);
-            values.extend(self.set(&self.piece_name(number), &piece, lasts, self.same_site));
-        }
-        Ok(values)
-    }
-
-    /// `Set-Cookie` values that delete the session cookies which the request brought: all of them, or after a
-    /// sign-in those beyond the `set` that were set anew, so that each name stands once in a response.
-    pub fn clear(&self, headers: &HeaderMap, set: usize) -> Vec<HeaderValue> {
-        let mut brought = [false; PIECES];
-        for (name, _) in header::pairs(headers) {
-            if let Some(place) = self.piece(name).and_then(|number| brought.get_mut(number)) {
-                *place = true;
-            }
-        }
-        let numbers = (0..PIECES).zip(brought).skip(set).filter(|(_, brought)| *brought);
-        numbers.filter_map(|(number, _)| self.delete(&self.piece_name(number), self.same_site)).collect()
-    }
-
     /// The name of the cookie of one login.
     pub(super) fn login(&self, id: &str) -> String {
-        format!("{}-login-{id}", self.session)
+        format!("{}-login-{id}", self.own)
     }
 
     /// The login cookies of this origin that the request brought, as identifier and value.
     pub(super) fn logins<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         header::pairs(headers).filter_map(move |(name, value)| {
-            let id = name.strip_prefix(self.session.as_bytes())?.strip_prefix(b"-login-")?;
-            Some((id, value))
+            let id = name.strip_prefix(self.own.as_bytes())?.strip_prefix(b"-login-")?;
+            (id != rounds::ID.as_bytes()).then_some((id, value))
         })
-    }
-
-    /// A `Set-Cookie` value. Names are tokens and values base64url with dots, so there always is one.
-    pub(super) fn set(
-        &self,
-        name: &str,
-        value: &str,
-        lasts: Duration,
-        same_site: SameSite,
-    ) -> Option<HeaderValue> {
-        let mut cookie = self.bare(name, value, same_site);
-        cookie.set_max_age(cookie::time::Duration::try_from(lasts).ok());
-        header_value(&cookie)
-    }
-
-    /// A `Set-Cookie` value that deletes what [`CookieNames::set`] set, with the same attributes.
-    pub(super) fn delete(&self, name: &str, same_site: SameSite) -> Option<HeaderValue> {
-        let mut cookie = self.bare(name, "", same_site);
-        cookie.set_max_age(cookie::time::Duration::ZERO);
-        cookie.set_expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
-        header_value(&cookie)
-    }
-
-    fn bare<'c>(&self, name: &'c str, value: &'c str, same_site: SameSite) -> Cookie<'c> {
-        Cookie::build((name, value))
-            .path("/")
-            .http_only(true)
-            .secure(self.secure)
-            .same_site(match same_site {
-                SameSite::Lax => cookie::SameSite::Lax,
-                SameSite::Strict => cookie::SameSite::Strict,
-                SameSite::None => cookie::SameSite::None,
-            })
-            .build()
-    }
-
-    /// Which piece of the session a cookie of this name is; the session cookie itself is number 0.
-    fn piece(&self, name: &[u8]) -> Option<usize> {
-        match name.strip_prefix(self.session.as_bytes())? {
-            [] => Some(0),
-            [b'.', digit @ b'1'..=b'9'] => Some(usize::from(digit - b'0')),
-            _ => None,
-        }
-    }
-
-    fn piece_name(&self, number: usize) -> Cow<'_, str> {
-        match number {
-            0 => Cow::Borrowed(&self.session),
-            _ => Cow::Owned(format!("{}.{number}", self.session)),
-        }
     }
 }
 
-fn header_value(cookie: &Cookie<'_>) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
-    // SECURITY: a header map that is printed must not show who could be signed in with it.
-    value.set_sensitive(true);
-    Some(value)
+/// Which piece of the session `session` a cookie of this name is; the session cookie itself is number 0.
+fn piece(session: &str, name: &[u8]) -> Option<usize> {
+    match name.strip_prefix(session.as_bytes())? {
+        [] => Some(0),
+        [b'.', digit @ b'1'..=b'9'] => Some(usize::from(digit - b'0')),
+        _ => None,
+    }
+}
+
+fn piece_name(session: &str, number: usize) -> Cow<'_, str> {
+    match number {
+        0 => Cow::Borrowed(session),
+        _ => Cow::Owned(format!("{session}.{number}")),
+    }
 }
 
 /// Whether a configured cookie name can be one: a token of RFC 6265 section 4.1.1, short, and without the dots

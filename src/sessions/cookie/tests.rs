@@ -1,6 +1,9 @@
 //! The cookie header read, stripped and written.
 
+use std::time::Duration;
+
 use super::*;
+use crate::sessions::store::StoreError;
 use http::header::COOKIE;
 use proptest::prelude::*;
 use url::Url;
@@ -8,7 +11,12 @@ use url::Url;
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn names(origin: &str, configured: Option<&str>, same_site: SameSite) -> CookieNames {
-    CookieNames::for_origin(&Origin::of(&Url::parse(origin).unwrap()).unwrap(), configured, same_site)
+    let settings = CookieSettings { name: configured.map(str::to_owned), same_site, ..Default::default() };
+    names_by(origin, &settings)
+}
+
+fn names_by(origin: &str, settings: &CookieSettings) -> CookieNames {
+    CookieNames::for_origin(&Origin::of(&Url::parse(origin).unwrap()).unwrap(), settings)
 }
 
 fn https() -> CookieNames {
@@ -44,6 +52,73 @@ fn names_follow_scheme_port_and_configuration() {
     }
 }
 
+fn shared(name: Option<&str>) -> CookieSettings {
+    CookieSettings { name: name.map(str::to_owned), domain: Some("example.org".into()), ..Default::default() }
+}
+
+#[test]
+fn below_a_domain_the_session_is_one_cookie_and_the_logins_stay_each_origins_own() {
+    for (origin, configured, session, login) in [
+        ("https://lms.example.org", None, "__Secure-vestibule", "__Host-vestibule-login-x"),
+        ("https://talk.example.org:8443", None, "__Secure-vestibule", "__Host-vestibule-8443-login-x"),
+        ("http://lms.example.org:4180", None, "vestibule", "vestibule-4180-login-x"),
+        ("https://talk.example.org", Some("sid"), "sid", "sid-login-x"),
+    ] {
+        let names = names_by(origin, &shared(configured));
+        assert_eq!((names.session(), &*names.login("x")), (session, login), "{origin} {configured:?}");
+        let secure = if origin.starts_with("https") { " Secure;" } else { "" };
+        let set = text(names.set_session("abc", DAY).unwrap());
+        let attributes = format!("; HttpOnly; SameSite=Lax;{secure} Path=/; Domain=example.org");
+        assert_eq!(set, [format!("{session}=abc{attributes}; Max-Age=86400")]);
+        let gone = text(names.clear(&sent(&[&format!("{session}=abc")]), 0));
+        assert!(gone[0].starts_with(&format!("{session}={attributes}; Max-Age=0")), "{gone:?}");
+    }
+    let realm = |origin: &str| names_by(origin, &shared(None)).realm().to_owned();
+    assert_eq!(realm("https://lms.example.org"), realm("https://talk.example.org:8443"));
+    assert_ne!(realm("https://lms.example.org"), realm("http://lms.example.org"));
+}
+
+#[test]
+fn what_was_set_for_the_host_alone_is_deleted_when_the_session_is_shared() {
+    let names = names_by("https://lms.example.org", &shared(None));
+    let gone = text(names.clear(&sent(&["__Host-vestibule=old; __Secure-vestibule=new"]), 1));
+    assert_eq!(gone.len(), 1, "{gone:?}");
+    assert!(gone[0].starts_with("__Host-vestibule=;") && !gone[0].contains("Domain"), "{gone:?}");
+    // A configured name is the same before and after: which of two is which can't be told, so both go.
+    let names = names_by("https://lms.example.org", &shared(Some("sid")));
+    let both = sent(&["sid=old; sid=new"]);
+    assert_eq!(names.read(&both), Err(Malformed::Duplicate));
+    let gone = text(names.clear(&both, 0));
+    let of = |words: [bool; 2]| {
+        let fits = |set: &&String| words == [set.contains("Domain=example.org"), set.contains("Partitioned")];
+        gone.iter().filter(fits).count()
+    };
+    assert_eq!(
+        (gone.len(), of([true, false]), of([false, false]), of([true, true])),
+        (3, 1, 1, 1),
+        "{gone:?}"
+    );
+    assert_eq!(names.clear(&sent(&["sid=new"]), 0).len(), 1);
+}
+
+#[test]
+fn partitioned_cookies_are_so_all_of_them_and_over_tls_alone() {
+    let framed = CookieSettings {
+        same_site: SameSite::None,
+        partitioned: Partitioned::Yes,
+        ..CookieSettings::default()
+    };
+    let names = names_by("https://lms.example.org", &framed);
+    let marked = names.mark(Rounds::default()).into_iter();
+    for set in text(names.set_session("abc", DAY).unwrap().into_iter().chain(marked).collect()) {
+        assert!(set.contains("SameSite=None; Partitioned; Secure") || set.contains("Partitioned"), "{set}");
+        assert!(set.contains("SameSite=None") && set.contains("Secure"), "{set}");
+    }
+    let names = names_by("http://localhost:4180", &framed);
+    let set = text(names.set_session("abc", DAY).unwrap());
+    assert!(!set[0].contains("Partitioned") && set[0].contains("SameSite=Lax"), "{set:?}");
+}
+
 #[test]
 fn a_cookie_is_deleted_with_the_attributes_it_was_set_with() {
     let cases = [
@@ -68,10 +143,11 @@ fn only_what_the_request_brought_and_the_answer_does_not_set_is_deleted() {
     let names = https();
     let brought =
         sent(&["a=1; __Host-vestibule=x; __Host-vestibule.2=y", "__Host-vestibule.1=z; __Host-vestibule=w"]);
-    assert_eq!(names.clear(&brought, 0).len(), 3);
+    assert_eq!(names.clear(&brought, 0).len(), 4, "what came twice goes with and without its partition");
     let beyond = text(names.clear(&brought, 2));
-    assert_eq!(beyond.len(), 1);
-    assert!(beyond[0].starts_with("__Host-vestibule.2=;"));
+    let [twice, beyond] = &beyond[..] else { panic!("{beyond:?}") };
+    assert!(twice.starts_with("__Host-vestibule=;") && twice.contains("Partitioned"), "{twice}");
+    assert!(beyond.starts_with("__Host-vestibule.2=;"));
     assert!(names.clear(&sent(&["a=1; vestibule=x"]), 0).is_empty());
 }
 

@@ -15,7 +15,7 @@ use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::Origin;
 use crate::foundation::sealing::{KeyRing, RootKey};
 use crate::sessions::data::tests::ivan;
-use crate::sessions::{CookieNames, Entrance, Live, SameSite, SessionData, Sessions, Settings, StoreKind};
+use crate::sessions::{CookieNames, CookieSettings, Entrance, Live, SessionData, Sessions, Settings, StoreKind};
 
 mod aside;
 mod listing;
@@ -105,7 +105,7 @@ impl World {
             clock: Clock::manual(START),
             store: open(LIMIT),
             key: RootKey::generate(),
-            names: CookieNames::for_origin(&origin, None, SameSite::Lax),
+            names: CookieNames::for_origin(&origin, &CookieSettings::default()),
         }
     }
 
@@ -167,8 +167,7 @@ fn settings() -> Settings {
         state_dir: "/nowhere".into(),
         idle_timeout: IDLE,
         lifetime: Duration::from_secs(24 * 3600),
-        cookie_name: None,
-        same_site: SameSite::Lax,
+        cookie: CookieSettings::default(),
         max_sessions: LIMIT,
         outage_grace: Duration::from_secs(10),
     }
