@@ -8,6 +8,7 @@ use super::cross_origin::CrossOrigin;
 use super::failure::Failure;
 use super::return_to;
 use super::{App, StripPrefix};
+use crate::foundation::site::site_of;
 use crate::identity::access::Fit;
 use crate::identity::readings::Path;
 use crate::oidc::Provider;
@@ -28,6 +29,8 @@ pub struct Protected {
     pub cookies: CookieNames,
     /// Its origin as text: what cookies are sealed for, and what `Location` begins with.
     pub origin: String,
+    /// Who may frame what is nothing but a step on the way: its own site, as a policy names it.
+    pub embedders: String,
     /// Its names in the log.
     pub labels: Arc<AppLabels>,
     /// Its row in the metrics.
@@ -58,6 +61,11 @@ impl Protected {
         let labels = Arc::new(AppLabels { name: settings.name.as_str().into(), rules });
         let origin = settings.origin.to_string();
         let own = format!("{}{endpoints}/", settings.prefix);
+        let scheme = settings.origin.scheme().as_str();
+        let embedders = site_of(settings.origin.host()).map_or_else(
+            || "'self'".to_owned(),
+            |site| format!("'self' {scheme}://{site}:* {scheme}://*.{site}:*"),
+        );
         let further = settings.providers.iter().skip(1);
         let further_callbacks = further.filter_map(|name| settings.callback_path_of(name)).collect();
         Self {
@@ -68,6 +76,7 @@ impl Protected {
             providers,
             cookies,
             origin,
+            embedders,
             labels,
             metrics,
             own,

@@ -93,6 +93,10 @@ pub async fn visitors_person(
     }
     // Boxed to keep the usual path's future small.
     let person = Box::pin(person(worker, app, headers, cookies)).await?;
+    if person.is_some() {
+        // Once: what follows comes without the mark, or is known by its bytes.
+        cookies.extend(app.cookies.came_back(headers));
+    }
     if let Some(person) = person.as_ref().filter(|_| only) {
         visitor.remember(app, cookie, person);
     }

@@ -294,9 +294,21 @@ pub fn lacks(strength: &Strength, shortfall: Shortfall) -> String {
 pub const fn no_login(cause: SignInCause) -> &'static str {
     match cause {
         SignInCause::NoCookies => "it came back without any cookie",
+        SignInCause::NeedsHttps => "it came back without its cookie, and over plain http",
         SignInCause::Expired => "its login is too old",
         SignInCause::BadResponse => "the response has no `state`",
         _ => "none was begun there, or it was used before",
+    }
+}
+
+/// What an operator can do where a browser brings no login back, as far as it is theirs to mend.
+pub const fn mend_of_login(cause: SignInCause) -> Option<&'static str> {
+    match cause {
+        SignInCause::NoCookies => Some(
+            "the browser blocks cookies for this address, or it was opened by another name or by http:// before: let it be opened as the app's url has it",
+        ),
+        SignInCause::NeedsHttps => Some("let the proxy send http:// on to https://, where the app's url is"),
+        _ => None,
     }
 }
 

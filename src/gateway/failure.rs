@@ -13,6 +13,7 @@ use super::bearer::TokenProblem;
 use super::explanation;
 use super::negotiation::{Form, Intent};
 use super::pages::{self, FailureKind, Language, NotAllowed, Page, Pages, SignInCause, Unsent};
+use super::rounds::LoopCause;
 use super::step_up::TooWeak;
 use crate::foundation::body::Body;
 use crate::identity::readings::BadPath;
@@ -95,6 +96,15 @@ pub enum Failure {
     /// The browser brought no login back that this response could belong to.
     #[error("the response belongs to no login of this browser: {}", explanation::no_login(*.0))]
     Login(SignInCause),
+    /// Sign-ins that lead nowhere, one after the other.
+    #[error("{0}")]
+    Loop(LoopCause),
+    /// A sign-in in another site's page, where its session could not come back.
+    #[error("nobody can sign in in a frame of another site's page")]
+    InFrame {
+        /// What is opened in a window of its own.
+        open: String,
+    },
     /// The sign-in failed at or with the provider.
     #[error("{0}")]
     SignIn(#[source] OidcError),
@@ -166,7 +176,11 @@ impl Failure {
             | Self::Login(_)
             | Self::SignIn(_)
             | Self::SessionTooLarge(_) => Decision::Endpoint,
-            Self::SignInNeeded | Self::StepUpNeeded { .. } | Self::NothingSent(_) => Decision::SignIn,
+            Self::SignInNeeded
+            | Self::StepUpNeeded { .. }
+            | Self::NothingSent(_)
+            | Self::Loop(_)
+            | Self::InFrame { .. } => Decision::SignIn,
             Self::Token(_) | Self::Denied { .. } | Self::TooWeak(_) | Self::ForeignOrigin => Decision::Denied,
             Self::TokenUnknown(_)
             | Self::Crowded
@@ -201,9 +215,13 @@ impl Failure {
             _ => Form::of(audience.intent, audience.headers),
         };
         let retry = match self {
-            Self::TooWeak(_) | Self::Login(_) | Self::SignIn(_) | Self::SessionTooLarge(_) => {
-                audience.retry.or(Some(&sign_in))
-            }
+            // It would be asked for again, and go round again.
+            Self::Loop(LoopCause::AppAsksAgain) => None,
+            Self::Loop(_)
+            | Self::TooWeak(_)
+            | Self::Login(_)
+            | Self::SignIn(_)
+            | Self::SessionTooLarge(_) => audience.retry.or(Some(&sign_in)),
             // A login is begun anew, as its response can't be taken twice; anything else is just asked again.
             Self::Store(_) => audience.retry.or(audience.target),
             Self::Upstream(_) => audience.target,
@@ -255,6 +273,8 @@ impl Failure {
             Self::Crowded => failure(FailureKind::Busy),
             Self::ForeignOrigin => failure(FailureKind::ForeignOrigin),
             Self::Login(cause) => Page::SignInFailed { cause: *cause, reference, retry },
+            Self::Loop(cause) => Page::SignInFailed { cause: SignInCause::Loop(*cause), reference, retry },
+            Self::InFrame { open } => Page::InFrame { open },
             Self::SignIn(error) | Self::TokenUnknown(error) => {
                 Page::SignInFailed { cause: cause(error), reference, retry }
             }

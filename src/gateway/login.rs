@@ -10,16 +10,16 @@ use super::Worker;
 use super::answer::redirect;
 use super::apps::{Endpoint, Protected};
 use super::failure::Failure;
-use super::negotiation::is_speculative;
+use super::negotiation::{is_for_a_frame, is_in_a_foreign_frame, is_speculative};
 use super::request::Facts;
 use super::routing::fit;
 use super::trail::Trail;
-use super::{authentication, choice, return_to};
+use super::{authentication, choice, return_to, rounds};
 use crate::foundation::body::Body;
 use crate::identity::access::Strength;
 use crate::identity::readings::Path;
 use crate::oidc::{Carrier, LoginRequest, PendingLogin, Provider};
-use crate::sessions::{Gone, Return};
+use crate::sessions::{Gone, Return, Rounds};
 
 /// What a login's cookie carries from the redirect to the callback.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +38,22 @@ pub struct Login {
     /// A login in a hidden frame.
     #[serde(default)]
     pub silent: Option<Silent>,
+    /// What began it.
+    #[serde(default)]
+    pub occasion: Occasion,
+    /// The sign-ins before it that led nowhere.
+    #[serde(default)]
+    pub rounds: Rounds,
+}
+
+/// What begins a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Occasion {
+    /// A page that only people may see who are signed in.
+    #[default]
+    Page,
+    /// The address of our endpoint for that.
+    Link,
 }
 
 /// A login in a hidden frame, which renews a session.
@@ -60,13 +76,16 @@ pub struct Wish {
     pub login_hint: Option<String>,
     /// Whether it happens in a hidden frame.
     pub silent: Option<Silent>,
+    /// What begins it.
+    pub occasion: Occasion,
 }
 
 impl Wish {
     /// To arrive there, signed in as the rule asks that decides about it: at once, instead of once more there.
     pub fn to(app: &Protected, return_to: String) -> Self {
         let strength = strength_at(app, return_to::path_of(&return_to));
-        Self { return_to, strength, prompt: None, login_hint: None, silent: None }
+        let occasion = Occasion::Page;
+        Self { return_to, strength, prompt: None, login_hint: None, silent: None, occasion }
     }
 }
 
@@ -90,18 +109,29 @@ pub async fn start(
     wish: Wish,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    match choice::settled(app, facts.headers) {
+    let settled = choice::settled(app, facts.headers);
+    if !may_sign_in_here(app, facts.headers) || settled.is_none() && is_for_a_frame(facts.headers) {
+        return Err(Failure::InFrame { open: app.address(&wish.return_to) });
+    }
+    match settled {
         Some(provider) => begin(worker, app, provider, facts, wish, trail).await,
         None if is_speculative(facts.headers) => Err(Failure::SignInNeeded),
         None => redirect(StatusCode::FOUND, &app.address(&again(app, &wish.return_to))),
     }
 }
 
+/// Whether a session made in this frame could come back in it. Browsers withhold all but `SameSite=None` from another
+/// site's page, so that a sign-in there could never end.
+pub fn may_sign_in_here(app: &Protected, headers: &HeaderMap) -> bool {
+    app.cookies.goes_into_frames() || !is_in_a_foreign_frame(headers)
+}
+
 /// Sends a browser to a provider of the app's. The answer sets the login's cookie.
 ///
 /// # Errors
-/// When nothing is known of the provider yet and it cannot be reached now either. 401 when the browser only
-/// asks in advance: a login is for somebody who is there.
+/// When nothing is known of the provider yet and it cannot be reached now either; when the login would lead nowhere,
+/// by its frame or as those before it did. 401 when the browser only asks in advance: a login is for somebody who is
+/// there.
 pub async fn begin(
     worker: &Worker,
     app: &Protected,
@@ -113,8 +143,12 @@ pub async fn begin(
     if is_speculative(facts.headers) {
         return Err(Failure::SignInNeeded);
     }
-    let Wish { return_to, strength, prompt, login_hint, silent } = wish;
+    if wish.silent.is_none() && !may_sign_in_here(app, facts.headers) {
+        return Err(Failure::InFrame { open: app.address(&again_with(app, provider, &wish.return_to)) });
+    }
     trail.provider = Some(Arc::clone(provider));
+    let rounds = rounds::check(worker, app, facts, &wish, trail).await?;
+    let Wish { return_to, strength, prompt, login_hint, silent, occasion } = wish;
     trail.retry = Some(again(app, &return_to));
     let callback = if silent.is_some() { app.silent_callback(provider) } else { app.callback_of(provider) };
     let redirect_uri = callback.ok_or(Failure::Internal("the callback is no address"))?;
@@ -136,7 +170,8 @@ pub async fn begin(
         Carrier::Form => Return::ByForm,
     };
     let previous = previous(worker, app, facts.headers, returns).await?;
-    let mut login = Login { app: app.settings.name.clone(), return_to, pending, previous, strength, silent };
+    let app_name = app.settings.name.clone();
+    let mut login = Login { app: app_name, return_to, pending, previous, strength, silent, occasion, rounds };
     let logins = worker.gateway.sessions.logins();
     let carried = logins.begin(&app.cookies, facts.headers, &state, &login, returns).or_else(|_| {
         // An address that no cookie can carry: better to arrive at the front page than not at all.

@@ -37,6 +37,7 @@ pub mod renewal;
 pub mod request;
 pub mod response;
 pub mod return_to;
+pub mod rounds;
 pub mod routing;
 mod settings;
 pub mod statement;
@@ -293,7 +294,8 @@ impl Worker {
             app.cross_origin.allow(&headers, answer.headers_mut());
         }
         // Its answer is for a script and shows none.
-        let shows_none = matches!(failure, Failure::SignInNeeded | Failure::StepUpNeeded { .. });
+        let shows_none =
+            matches!(failure, Failure::SignInNeeded | Failure::StepUpNeeded { .. } | Failure::InFrame { .. });
         record.reference = Some(reference).filter(|_| !shows_none);
         answer
     }
@@ -325,7 +327,7 @@ fn tell(
     provider: Option<&Arc<Provider>>,
     reference: &str,
 ) {
-    if matches!(failure, Failure::SignInNeeded | Failure::StepUpNeeded { .. }) {
+    if matches!(failure, Failure::SignInNeeded | Failure::StepUpNeeded { .. } | Failure::InFrame { .. }) {
         return;
     }
     let (code, status) = (failure.code(), failure.status().as_u16());
@@ -334,9 +336,11 @@ fn tell(
     let name = app.map_or("", |app| app.settings.name.as_str());
     let provider = app.map_or("", |app| app.provider_name(provider));
     match failure {
-        Failure::Login(_) | Failure::SignIn(_) | Failure::SessionTooLarge(_) => {
+        Failure::Login(_) | Failure::Loop(_) | Failure::SignIn(_) | Failure::SessionTooLarge(_) => {
             let mend = match failure {
                 Failure::SignIn(error) => error.mend(),
+                Failure::Loop(cause) => Some(cause.mend()),
+                Failure::Login(cause) => explanation::mend_of_login(*cause),
                 Failure::SessionTooLarge(_) => {
                     Some("ask the provider for less (scopes), or use another session.store")
                 }

@@ -14,6 +14,7 @@ use crate::foundation::origin::Origin;
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_STORAGE_ACCESS: HeaderName = HeaderName::from_static("sec-fetch-storage-access");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// `Sec-Purpose` (`prefetch`, `prefetch;prerender`), and what older browsers say.
@@ -64,8 +65,21 @@ pub fn is_websocket_of_a_proxy(method: &Method, headers: &HeaderMap) -> bool {
 /// Whether a redirect or a form of another site brought this request into a frame. Browsers withhold `Lax` and
 /// `Strict` cookies from it, and take none from its answer.
 pub fn is_brought_into_a_frame(headers: &HeaderMap) -> bool {
-    let frame = |value: &[u8]| value == b"iframe" || value == b"frame";
-    any(headers, &SEC_FETCH_DEST, frame) && any(headers, &SEC_FETCH_SITE, |value| value == b"cross-site")
+    is_for_a_frame(headers) && any(headers, &SEC_FETCH_SITE, |value| value == b"cross-site")
+}
+
+/// Whether what is answered will stand in a part of another page.
+pub fn is_for_a_frame(headers: &HeaderMap) -> bool {
+    let frames: [&[u8]; 4] = [b"iframe", b"frame", b"embed", b"object"];
+    any(headers, &SEC_FETCH_DEST, |value| frames.contains(&value))
+}
+
+/// Whether that page is another site's, as far as the request tells: another site sent the frame here, or the
+/// browser says that cookies are a third party's there (`Sec-Fetch-Storage-Access`, which a first party's request
+/// does not have).
+pub fn is_in_a_foreign_frame(headers: &HeaderMap) -> bool {
+    is_brought_into_a_frame(headers)
+        || is_for_a_frame(headers) && headers.contains_key(SEC_FETCH_STORAGE_ACCESS)
 }
 
 /// Whether a browser asks in advance for what the person may never open. What it gets must change nothing.

@@ -85,7 +85,7 @@ pub async fn begin(
 ) -> Result<Response<Body>, Failure> {
     let strength = app.settings.rules.strength(fit).cloned();
     let return_to = facts.target().into_owned();
-    let wish = Wish { return_to, strength, prompt: None, login_hint: None, silent: None };
+    let wish = Wish { strength, ..Wish::to(app, return_to) };
     match person.and_then(|person| app.provider_named(&person.live.data().provider)) {
         Some(provider) => login::begin(worker, app, provider, facts, wish, trail).await,
         None => login::start(worker, app, facts, wish, trail).await,

@@ -221,6 +221,20 @@ impl Visitor {
         self.tunnel.borrow_mut().take()
     }
 
+    /// How the browser came, as far as that is known: by TLS to us, or as a trusted proxy says.
+    pub fn came_over(&self, headers: &HeaderMap) -> Option<Scheme> {
+        let said = |value: &[u8]| match value {
+            b"https" => Some(Scheme::Https),
+            b"http" => Some(Scheme::Http),
+            _ => None,
+        };
+        match (self.trust, self.scheme) {
+            (_, Scheme::Https) => Some(Scheme::Https),
+            (Trust::Proxy, Scheme::Http) => from_the_right(headers, &X_FORWARDED_PROTO).next().and_then(said),
+            (Trust::Stranger, Scheme::Http) => None,
+        }
+    }
+
     /// The address of the client behind trusted proxies: by `X-Forwarded-For`, or by `Forwarded` (RFC 7239)
     /// where that is all there is.
     pub fn client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> IpAddr {
@@ -235,6 +249,7 @@ impl Visitor {
     }
 }
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The elements of a list over all its header lines, the latest first, without empty ones.

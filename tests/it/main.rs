@@ -122,6 +122,15 @@ mod operating_sessions;
 /// Tokens refreshed beside the requests, and revoked after them.
 mod refreshing;
 
+/// Sign-ins that lead nowhere.
+mod loops;
+
+/// One session for all apps below a domain.
+mod one_session_for_many_apps;
+
+/// An app in a frame of another site's page.
+mod embedding;
+
 /// Sign-out, here and at the provider.
 mod signing_out;
 

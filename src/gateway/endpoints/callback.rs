@@ -13,19 +13,21 @@ use hyper::body::Incoming;
 
 use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
+use crate::foundation::origin::Scheme;
 use crate::gateway::Worker;
 use crate::gateway::answer::{redirect, refresh};
 use crate::gateway::apps::Protected;
 use crate::gateway::endpoints::silent;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{Login, again};
-use crate::gateway::negotiation::Sender;
-use crate::gateway::pages::SignInCause;
+use crate::gateway::negotiation::{Sender, is_for_a_frame};
+use crate::gateway::pages::{SignInCause, frame};
 use crate::gateway::renewal;
 use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
-use crate::gateway::{authentication, choice, form, query, ticket};
+use crate::gateway::visitor::Visitor;
+use crate::gateway::{authentication, choice, form, query, rounds, ticket};
 use crate::oidc::{AuthorizationResponse, CallbackError, OidcError, PendingLogin, Provider, SignIn};
 use crate::sessions::{Entrance, Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
@@ -40,6 +42,7 @@ pub async fn answer(
     worker: &Worker,
     app: &Protected,
     request: Request<Incoming>,
+    visitor: &Visitor,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     let (parts, body) = request.into_parts();
@@ -56,7 +59,7 @@ pub async fn answer(
         };
     }
     let mut unused = Vec::new();
-    let ended = end_login(worker, app, &facts, came, trail, &mut unused).await;
+    let ended = end_login(worker, app, &facts, visitor, came, trail, &mut unused).await;
     let label = match &ended {
         Ok(Ended::SignedIn(_)) => Some("ok"),
         Ok(Ended::Elsewhere(_)) => None,
@@ -133,6 +136,7 @@ async fn end_login(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
+    visitor: &Visitor,
     Came { response, form }: Came,
     trail: &mut Trail,
     unused: &mut Vec<HeaderValue>,
@@ -151,7 +155,10 @@ async fn end_login(
         Err(LoginError::Missing) if let Some(form) = form.filter(|_| is_from_elsewhere(app, facts)) => {
             return Ok(Ended::Elsewhere(carried(worker, app, facts, &form)));
         }
-        Err(error) => return Err(Failure::Login(cause(error, facts))),
+        Err(LoginError::Missing) if is_for_a_frame(facts.headers) => {
+            return Err(Failure::InFrame { open: app.address(&app.front_page()) });
+        }
+        Err(error) => return Err(Failure::Login(cause(error, app, facts, visitor))),
     };
     trail.cookies.extend(gateway.sessions.logins().delete(&app.cookies, facts.headers, &state));
     trail.retry = Some(again(app, &login.return_to));
@@ -160,6 +167,7 @@ async fn end_login(
     let provider = Arc::clone(provider.ok_or(Failure::Login(SignInCause::NotBegunHere))?);
     trail.provider = Some(Arc::clone(&provider));
     login.pending.arrived_at(&app.address(facts.path.as_str())).map_err(refused)?;
+    let next = rounds::next(&login, before.as_ref());
     let person = match redeem(worker, &provider, login.pending, response).await {
         Err(failure) if login.silent.is_some() => {
             return Ok(Ended::Elsewhere(Ok(silent::failed(app, &provider, &failure))));
@@ -176,10 +184,10 @@ async fn end_login(
     let outgoing = before.as_ref().map(|before| before.live.data());
     let subject = person.subject.clone();
     let replacing = before.map(|before| before.live.gone()).or(login.previous);
-    trail
-        .cookies
-        .extend(begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?);
-    trail.cookies.extend(choice::remember(app, &provider));
+    let set = begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?;
+    // Last, as a proxy that hands on one cookie of several hands on that.
+    let mark = rounds::mark(app, facts, next, &set).filter(|_| login.silent.is_none());
+    trail.cookies.extend(set.into_iter().chain(choice::remember(app, &provider)).chain(mark));
     if let Some(outgoing) = outgoing {
         renewal::revoke_replaced(gateway, app, &outgoing, provider.name(), &subject);
     }
@@ -192,8 +200,11 @@ async fn end_login(
         return Ok(Ended::SignedIn(Err(Failure::TooWeak(weak))));
     }
     let there = app.address(&login.return_to);
-    let answer =
-        if app.cookies.is_withheld_after_redirects() { refresh(&there) } else { redirect(onwards, &there) };
+    let answer = if app.cookies.is_withheld_after_redirects() {
+        refresh(&there).map(|answer| frame::allow(answer, &app.embedders))
+    } else {
+        redirect(onwards, &there)
+    };
     Ok(Ended::SignedIn(answer))
 }
 
@@ -277,9 +288,13 @@ fn session(provider: &Provider, person: SignIn, now: Timestamp, sessions: &Sessi
     }
 }
 
-fn cause(error: LoginError, facts: &Facts<'_>) -> SignInCause {
+fn cause(error: LoginError, app: &Protected, facts: &Facts<'_>, visitor: &Visitor) -> SignInCause {
+    let needs_https = app.settings.origin.scheme() == Scheme::Https;
     match error {
         LoginError::Expired => SignInCause::Expired,
+        LoginError::Missing if needs_https && visitor.came_over(facts.headers) == Some(Scheme::Http) => {
+            SignInCause::NeedsHttps
+        }
         LoginError::Missing if !facts.headers.contains_key(COOKIE) => SignInCause::NoCookies,
         LoginError::Missing
         | LoginError::Duplicate

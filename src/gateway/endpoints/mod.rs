@@ -61,7 +61,7 @@ pub async fn answer(
     match endpoint {
         Endpoint::SignIn => sign_in::answer(worker, app, &facts, trail).await,
         Endpoint::Initiate => initiate::answer(worker, app, request, trail).await,
-        Endpoint::Callback => callback::answer(worker, app, request, trail).await,
+        Endpoint::Callback => callback::answer(worker, app, request, visitor, trail).await,
         Endpoint::SignOut => sign_out::sign_out(worker, app, request, trail).await,
         Endpoint::SignedOut => sign_out::signed_out(worker, app, &facts),
         Endpoint::BackchannelLogout => backchannel_logout::answer(worker, app, request, trail).await,

@@ -49,7 +49,7 @@ pub async fn answer(
         Decision::SignIn => {
             let strength = app.settings.rules.strength(fit).cloned();
             let return_to = facts.target().into_owned();
-            let wish = Wish { return_to, strength, prompt: None, login_hint: None, silent: None };
+            let wish = Wish { strength, ..Wish::to(app, return_to) };
             login::start(worker, app, facts, wish, trail).await
         }
         _ if slip.is_anothers(worker, person.as_ref()) => {

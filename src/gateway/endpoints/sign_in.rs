@@ -11,8 +11,8 @@ use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
-use crate::gateway::login::{self, Wish};
-use crate::gateway::negotiation::Intent;
+use crate::gateway::login::{self, Occasion, Wish};
+use crate::gateway::negotiation::{Intent, is_for_a_frame};
 use crate::gateway::query;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
@@ -37,9 +37,15 @@ pub async fn answer(
     let wanted = query::value(facts.query, "return_to");
     let back =
         wanted.and_then(|wanted| return_to::on_origin(app, &wanted)).unwrap_or_else(|| app.front_page());
-    let mut wish = Wish::to(app, back.clone());
+    let open_in_window = || Failure::InFrame { open: app.address(&facts.target()) };
+    if !login::may_sign_in_here(app, facts.headers) {
+        return Err(open_in_window());
+    }
+    let mut wish = Wish { occasion: Occasion::Link, ..Wish::to(app, back.clone()) };
     if let Some(path) = query::value(facts.query, "step_up") {
         wish.strength = login::strength_at(app, return_to::path_of(&path));
+        // A rule asks for it, and how often that is, it says itself.
+        wish.occasion = Occasion::Page;
     }
     wish.prompt = match query::value(facts.query, "prompt").as_deref() {
         None => None,
@@ -61,6 +67,8 @@ pub async fn answer(
             wish.login_hint = Some(email.to_owned());
             login::begin(worker, app, provider, facts, wish, trail).await
         }
+        // What is chosen by a press must not be pressed under somebody else's picture (clickjacking).
+        None if is_for_a_frame(facts.headers) => Err(open_in_window()),
         None => Ok(choice::page(worker, app, facts.headers, &back, email)),
     }
 }

@@ -71,6 +71,7 @@ pub async fn sign_out(
     }
     // What was to be set for a session that is over now is deleted instead.
     trail.cookies = app.cookies.clear(&parts.headers, 0);
+    trail.cookies.extend(app.cookies.unmark(&parts.headers));
     let left = provider_of(app, person.as_ref(), &parts.headers);
     trail.cookies.extend(left.and_then(|provider| choice::remember_leaving(app, provider)));
     leave(worker, app, person.as_ref(), back, &parts)

@@ -46,11 +46,10 @@ pub async fn answer(
     let data = person.as_ref().map(|person| person.live.data());
     let silent = Silent { subject: data.as_ref().map(|data| data.subject.clone()) };
     let wish = Wish {
-        return_to: app.front_page(),
         strength: None,
         prompt: Some("none"),
-        login_hint: None,
         silent: Some(silent),
+        ..Wish::to(app, app.front_page())
     };
     let provider = data.as_ref().and_then(|data| app.provider_named(&data.provider));
     let Some(provider) = provider.or_else(|| choice::settled(app, facts.headers)) else {
@@ -64,14 +63,20 @@ pub async fn answer(
 }
 
 /// Sends a frame that another site's redirect brought to the same address once more: then it is this site that
-/// sends it there, and cookies go with it.
+/// sends it there, and cookies go with it. Cookies that go into all frames need no second time.
 pub fn once_more(app: &Protected, facts: &Facts<'_>) -> Option<Result<Response<Body>, Failure>> {
-    if !is_brought_into_a_frame(facts.headers) || query::value(facts.query, AGAIN).is_some() {
+    if !is_brought_into_a_frame(facts.headers)
+        || app.cookies.goes_into_frames()
+        || query::value(facts.query, AGAIN).is_some()
+    {
         return None;
     }
     let target = facts.target();
     let joint = if target.contains('?') { '&' } else { '?' };
-    Some(refresh(&app.address(&format!("{target}{joint}{AGAIN}=1"))).map(frame::allow))
+    Some(
+        refresh(&app.address(&format!("{target}{joint}{AGAIN}=1")))
+            .map(|answer| frame::allow(answer, &app.embedders)),
+    )
 }
 
 /// Why the person who came back may not take the place of the one who was there; `None`: they may.

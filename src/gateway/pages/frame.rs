@@ -1,7 +1,7 @@
 //! What a hidden frame of the app's gets instead of a page: a message to the window around it, by the one script
 //! that we have, or the word to come again.
 //!
-//! These are the only answers of ours that may stand in a frame, and only in one of the app's own origin.
+//! A message may stand in a frame of the app's own origin alone, the word to come again in one of its own site.
 
 use askama::Template;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -43,10 +43,14 @@ pub fn message(origin: &str, message: &Value) -> Response<Body> {
     response
 }
 
-/// Lets an answer that sends a frame on stand in a frame of the app's own origin.
-pub fn allow(mut response: Response<Body>) -> Response<Body> {
-    let allowed = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(allowed));
+/// Lets an answer that sends a frame on, and shows nothing, stand in a frame of these pages.
+pub fn allow(mut response: Response<Body>, embedders: &str) -> Response<Body> {
+    let allowed =
+        format!("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors {embedders}");
+    // Hosts and the words above are all visible ASCII, so the stricter policy always gives way.
+    if let Ok(allowed) = HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, allowed);
+    }
     response
 }
 
@@ -56,20 +60,35 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::gateway::Branding;
+    use crate::gateway::pages::{Language, Page, Pages};
+
+    fn text(response: Response<Body>) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime.block_on(response.into_body().collect()).unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
 
     #[test]
     fn a_message_is_data_and_the_only_script_is_the_one_that_is_allowed() {
         let told = json!({"type": "vestibule:silent", "error": "\"></script><script>alert(1)</script>"});
         let response = message("https://lms.example.org", &told);
         let allowed = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let bytes = runtime.block_on(response.into_body().collect()).unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let text = text(response);
         let scripts: Vec<&str> = text.split("<script").skip(1).collect();
         let [script] = scripts.as_slice() else { panic!("{text}") };
         let script = script.split_once('>').unwrap().1.split_once("</script>").unwrap().0;
         assert!(allowed.contains(&STANDARD.encode(digest(&SHA256, script.as_bytes()))), "{allowed} {text}");
         assert!(allowed.contains("frame-ancestors 'self'") && allowed.contains("default-src 'none'"));
         assert!(text.contains("data-origin=\"https://lms.example.org\""));
+    }
+
+    #[test]
+    fn the_page_in_a_frame_opens_a_window_that_has_no_hold_on_it() {
+        let page = Page::InFrame { open: "https://lms.example.org/course/7?a=1&b=2" };
+        let text = text(Pages::new(Branding::default()).render(&page, Language::English));
+        let link = "href=\"https://lms.example.org/course/7?a=1&#38;b=2\" target=\"_blank\" rel=\"noopener\"";
+        assert!(text.contains(link), "{text}");
+        assert_eq!((text.matches("<a ").count(), text.matches("<form").count()), (1, 0));
     }
 }

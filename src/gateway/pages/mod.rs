@@ -75,7 +75,7 @@ impl Pages {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
-        self.policies.apply(headers, page.sends());
+        self.policies.apply(headers, page.sends(), page.stands());
         response
     }
 
@@ -191,6 +191,13 @@ struct Phone<'a> {
     picture: Option<(&'static str, String)>,
 }
 
+/// Where a link leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opens {
+    Here,
+    Window,
+}
+
 /// A button on a page.
 struct Shown<'a> {
     label: &'static str,
@@ -199,23 +206,29 @@ struct Shown<'a> {
     posts: Option<Vec<(&'a str, &'a str)>>,
     /// What they are posted as.
     kind: &'static str,
+    opens: Opens,
 }
 
 impl<'a> Shown<'a> {
+    const fn new(
+        label: &'static str,
+        address: &'a str,
+        posts: Option<Vec<(&'a str, &'a str)>>,
+        opens: Opens,
+    ) -> Self {
+        Self { label, address, posts, kind: URLENCODED, opens }
+    }
+
     fn of(action: Action<'a>, language: Language) -> Self {
         match action {
-            Action::Link { label, to } => {
-                Self { label: label.in_language(language), address: to, posts: None, kind: URLENCODED }
-            }
-            Action::Post { label, to, fields } => Self {
-                label: label.in_language(language),
-                address: to,
-                posts: Some(fields),
-                kind: URLENCODED,
+            Action::Link { label, to } => Self::new(label.in_language(language), to, None, Opens::Here),
+            Action::Window { label, to } => Self::new(label.in_language(language), to, None, Opens::Window),
+            Action::Marked { label, to, marker } => Self {
+                kind: "text/plain",
+                ..Self::new(label.in_language(language), to, Some(vec![marker]), Opens::Here)
             },
-            Action::Marked { label, to, marker } => {
-                let label = label.in_language(language);
-                Self { label, address: to, posts: Some(vec![marker]), kind: "text/plain" }
+            Action::Post { label, to, fields } => {
+                Self::new(label.in_language(language), to, Some(fields), Opens::Here)
             }
         }
     }

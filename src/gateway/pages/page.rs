@@ -5,8 +5,9 @@
 
 use http::StatusCode;
 
-use super::policy::Sends;
+use super::policy::{Sends, Stands};
 use super::texts::{self, Text};
+use crate::gateway::rounds::LoopCause;
 use crate::identity::access::Shortfall;
 use crate::identity::mapping::Missing;
 
@@ -96,6 +97,12 @@ pub enum Page<'a> {
         /// What the phone scans.
         scanned: &'a str,
     },
+    /// The app in a frame of another site's page, where nobody can sign in. It may stand in any frame: there is
+    /// nothing on it but what it is there for.
+    InFrame {
+        /// What is opened in a window of its own.
+        open: &'a str,
+    },
     /// A form that waits until its sender has signed in.
     FormKept {
         /// Why that is needed.
@@ -167,6 +174,10 @@ pub enum SignInCause {
     Expired,
     /// The browser came back without any of our cookies. 400
     NoCookies,
+    /// The same, and over plain http, where an app's cookies need https. 400
+    NeedsHttps,
+    /// Sign-ins that lead nowhere, one after the other. 400
+    Loop(LoopCause),
     /// `iss` wrong or missing, or a response that breaks the protocol. 400
     BadResponse,
     /// The provider does not know the code. 400
@@ -279,6 +290,11 @@ pub(super) enum Action<'a> {
         to: &'a str,
         fields: Vec<(&'a str, &'a str)>,
     },
+    /// Opens a window of its own.
+    Window {
+        label: Text,
+        to: &'a str,
+    },
     /// Posts a field as plain text.
     Marked {
         label: Text,
@@ -315,6 +331,7 @@ impl<'a> Page<'a> {
             Self::Choose { .. }
             | Self::SignedOut { .. }
             | Self::EnterOnPhone { .. }
+            | Self::InFrame { .. }
             | Self::ConfirmSignOut { .. }
             | Self::FormKept { .. }
             | Self::SendForm { .. }
@@ -355,6 +372,7 @@ impl<'a> Page<'a> {
                 [Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }), None]
             }
             Self::EnterOnPhone { .. } => [None, None],
+            Self::InFrame { open } => [Some(Action::Window { label: texts::OPEN_WINDOW, to: open }), None],
             Self::TooWeak { retry, sign_out, .. } => [
                 retry.map(|to| Action::Link { label: texts::TRY_AGAIN, to }),
                 Some(Action::Link { label: texts::SIGN_OUT, to: sign_out }),
@@ -408,10 +426,16 @@ impl<'a> Page<'a> {
             | Self::SignInFailed { .. }
             | Self::SignedOut { .. }
             | Self::EnterOnPhone { .. }
+            | Self::InFrame { .. }
             | Self::NothingSent { .. }
             | Self::FormKept { .. }
             | Self::Failure { .. } => Sends::Nothing,
         }
+    }
+
+    /// Where it may stand.
+    pub(super) fn stands(&self) -> Stands {
+        if matches!(self, Self::InFrame { .. }) { Stands::InAnyFrame } else { Stands::Alone }
     }
 }
 

@@ -32,10 +32,20 @@ pub(super) enum Sends {
     ByScript,
 }
 
+/// Where a page may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// In a window of its own.
+    Alone,
+    /// In a frame of anybody's page, too.
+    InAnyFrame,
+}
+
 /// The content security policies of the pages, made once.
 #[derive(Debug)]
 pub(super) struct Policies {
     nothing: HeaderValue,
+    framed: HeaderValue,
     to_us: HeaderValue,
     onward: HeaderValue,
     onward_without_tls: HeaderValue,
@@ -47,29 +57,32 @@ impl Policies {
     pub(super) fn new(style: &str, script: &str) -> Self {
         let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
         let (style, script) = (hash(style), hash(script));
-        let policy = |forms: &str| {
+        let policy = |forms: &str, ancestors: &str| {
             let policy = format!(
                 "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action {forms}; \
-                 base-uri 'none'; frame-ancestors 'none'"
+                 base-uri 'none'; frame-ancestors {ancestors}"
             );
             // Base64 and the words above are all visible ASCII, so the stricter policy is never needed.
             HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
         };
         Self {
-            nothing: policy("'none'"),
-            to_us: policy("'self'"),
+            nothing: policy("'none'", "'none'"),
+            // SECURITY: whoever frames it can have a link pressed that opens the app, as their own could.
+            framed: policy("'none'", "*"),
+            to_us: policy("'self'", "'none'"),
             // Chromium holds every redirect that follows a form against form-action, and a provider that
             // stands before others sends the browser through hosts that nobody can list.
-            onward: policy("'self' https:"),
-            onward_without_tls: policy("'self' https: http:"),
+            onward: policy("'self' https:", "'none'"),
+            onward_without_tls: policy("'self' https: http:", "'none'"),
             // SECURITY: the very script, and nothing else that stands in the page.
-            by_script: policy(&format!("'self' https: http:; script-src 'sha256-{script}'")),
+            by_script: policy("'self' https: http:", &format!("'none'; script-src 'sha256-{script}'")),
         }
     }
 
     /// Gives a page its policy, and the referrer that its forms and links need.
-    pub(super) fn apply(&self, headers: &mut HeaderMap, sends: Sends) {
+    pub(super) fn apply(&self, headers: &mut HeaderMap, sends: Sends, stands: Stands) {
         let (policy, referrer) = match sends {
+            Sends::Nothing if stands == Stands::InAnyFrame => (&self.framed, "no-referrer"),
             // SECURITY: the address of a failed callback holds a code; nobody is told it (RFC 9700 section 4.2.4).
             Sends::Nothing => (&self.nothing, "no-referrer"),
             // With `no-referrer` browsers send `Origin: null` with a form, as a stranger's form would.

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::page::{AtProvider, FailureKind, NotAllowed, Page, Sending, SignInCause, Unsent};
 use super::texts::{self, Text};
+use crate::gateway::rounds::LoopCause;
 use crate::identity::access::Shortfall;
 
 /// The picture on a page.
@@ -90,6 +91,14 @@ impl Page<'_> {
                 what: texts::SCAN_OR_ENTER,
                 advice: texts::STAY_HERE,
             },
+            Self::InFrame { .. } => Summary {
+                status: StatusCode::FORBIDDEN,
+                code: "in-frame",
+                mark: Mark::Question,
+                heading: texts::NEEDS_OWN_WINDOW,
+                what: texts::SHOWN_IN_ANOTHER_SITE,
+                advice: texts::SIGN_IN_THERE,
+            },
             Self::FormKept { why, .. } => Summary {
                 status: StatusCode::OK,
                 code: "form-kept",
@@ -148,6 +157,13 @@ impl SignInCause {
             Self::NoCookies => {
                 (StatusCode::BAD_REQUEST, "no-cookies", texts::NO_COOKIES, texts::ALLOW_COOKIES)
             }
+            Self::NeedsHttps => (
+                StatusCode::BAD_REQUEST,
+                "cookies-need-https",
+                texts::OPENED_WITHOUT_TLS,
+                texts::OPEN_WITH_HTTPS,
+            ),
+            Self::Loop(cause) => return of_loop(cause),
             Self::BadResponse => {
                 (StatusCode::BAD_REQUEST, "bad-response", texts::UNEXPECTED_ANSWER, texts::TELL_ADMINISTRATOR)
             }
@@ -175,6 +191,20 @@ impl SignInCause {
         };
         Summary { status, code, mark: Mark::Trouble, heading: texts::SIGN_IN_FAILED, what, advice }
     }
+}
+
+fn of_loop(cause: LoopCause) -> Summary {
+    let (code, what, advice) = match cause {
+        LoopCause::Lost => ("session-cookie-lost", texts::COOKIE_NOT_KEPT, texts::ALLOW_COOKIES),
+        LoopCause::Domain => ("session-cookie-domain", texts::COOKIE_FOR_OTHERS, texts::NOT_YOUR_FAULT),
+        LoopCause::TooLarge => ("session-cookie-too-large", texts::COOKIE_TOO_LARGE, texts::NOT_YOUR_FAULT),
+        LoopCause::Twice => ("session-cookie-twice", texts::COOKIE_TWICE, texts::DELETE_COOKIES),
+        LoopCause::Unknown => ("session-unknown", texts::SESSION_NOT_FOUND, texts::NOT_YOUR_FAULT),
+        LoopCause::AppAsksAgain => ("app-asks-again", texts::APP_ASKS_AGAIN, texts::NOT_YOUR_FAULT),
+    };
+    let heading =
+        if cause == LoopCause::AppAsksAgain { texts::SIGNED_IN_ALREADY } else { texts::SIGN_IN_FAILED };
+    Summary { status: StatusCode::BAD_REQUEST, code, mark: Mark::Trouble, heading, what, advice }
 }
 
 impl NotAllowed<'_> {

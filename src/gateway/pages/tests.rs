@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt as _;
 
 use super::*;
+use crate::gateway::rounds::LoopCause;
 use crate::identity::mapping::Missing;
 
 const LANGUAGES: [Language; 2] = [Language::English, Language::Russian];
@@ -51,6 +52,13 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         C::NotBegunHere,
         C::Expired,
         C::NoCookies,
+        C::NeedsHttps,
+        C::Loop(LoopCause::Lost),
+        C::Loop(LoopCause::Domain),
+        C::Loop(LoopCause::TooLarge),
+        C::Loop(LoopCause::Twice),
+        C::Loop(LoopCause::Unknown),
+        C::Loop(LoopCause::AppAsksAgain),
         C::BadResponse,
         C::CodeRefused,
         C::CodeExpired,
@@ -117,6 +125,7 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
         person,
         leave: "/",
     }));
+    pages.push(Page::InFrame { open: "https://lms.example.org/course/7" });
     pages.push(Page::EnterOnPhone {
         code: "WDJB-MJHT",
         address: "https://id.example.org/device",
@@ -242,10 +251,14 @@ fn the_policy_allows_the_very_style_that_is_inlined() {
         let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
         let policy = headers["content-security-policy"].to_str().unwrap();
         assert!(policy.contains(&format!("style-src 'sha256-{hash}'")), "{name}: {policy}");
-        for part in ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "img-src data:"] {
+        // One page is for frames, and holds nothing but a link.
+        let ancestors = if matches!(page, Page::InFrame { .. }) { "*" } else { "'none'" };
+        let ancestors = format!("frame-ancestors {ancestors}");
+        for part in ["default-src 'none'", "base-uri 'none'", &ancestors, "img-src data:"] {
             assert!(policy.contains(part), "{name}: {policy}");
         }
-        assert!(!policy.contains("unsafe") && !policy.contains('*'), "{name}: {policy}");
+        let elsewhere = policy.replace(&ancestors, "");
+        assert!(!policy.contains("unsafe") && !elsewhere.contains('*'), "{name}: {policy}");
         assert!(!text.contains("<form") || !policy.contains("form-action 'none'"), "{name}: {policy}");
     }
 }
@@ -273,6 +286,13 @@ fn statuses_follow_the_cause() {
         ("login-unknown", 400),
         ("login-expired", 400),
         ("no-cookies", 400),
+        ("cookies-need-https", 400),
+        ("session-cookie-lost", 400),
+        ("session-cookie-domain", 400),
+        ("session-cookie-too-large", 400),
+        ("session-cookie-twice", 400),
+        ("session-unknown", 400),
+        ("app-asks-again", 400),
         ("bad-response", 400),
         ("code-refused", 400),
         ("code-expired", 400),
@@ -314,6 +334,7 @@ fn statuses_follow_the_cause() {
         ("form-kept", 200),
         ("send-form", 200),
         ("send-form", 200),
+        ("in-frame", 403),
         ("enter-on-phone", 200),
         ("sign-in-too-weak", 403),
         ("sign-in-too-weak", 403),

@@ -84,6 +84,31 @@ texts! {
     ALLOW_COOKIES =
         "Allow cookies for this site, or open it in a window of its own, and try again.",
         "Разрешите cookie для этого сайта или откройте его в отдельном окне и попробуйте ещё раз.";
+    OPENED_WITHOUT_TLS =
+        "This address was opened without encryption, so your browser did not keep the cookie that signing in needs.",
+        "Адрес открыт без шифрования, поэтому браузер не сохранил cookie, без которых войти нельзя.";
+    OPEN_WITH_HTTPS =
+        "Open the address with https:// at its beginning.",
+        "Откройте адрес, который начинается с https://.";
+    COOKIE_NOT_KEPT =
+        "You signed in three times, but your browser did not keep the cookie that would keep you signed in.",
+        "Вы вошли три раза, но браузер не сохраняет cookie, по которому мы вас узнаём.";
+    COOKIE_FOR_OTHERS =
+        "You signed in, but the cookie that would keep you signed in is meant for other addresses than this one.",
+        "Вы вошли, но cookie, по которому мы вас узнаём, предназначен для других адресов, и браузер его не принимает.";
+    COOKIE_TOO_LARGE =
+        "You signed in, but the cookies that would keep you signed in are too large for your browser.",
+        "Вы вошли, но cookie, по которым мы вас узнаём, слишком велики для браузера.";
+    COOKIE_TWICE =
+        "You signed in, but your browser holds two cookies of one name for this site, and we can’t tell which is right.",
+        "Вы вошли, но в браузере два cookie этого сайта с одним именем, и неизвестно, какой из них верный.";
+    SESSION_NOT_FOUND =
+        "You signed in three times, but each time we could not find your session a moment later.",
+        "Вы вошли три раза, но каждый раз мы тут же не находили ваш сеанс.";
+    SIGNED_IN_ALREADY = "You are signed in already", "Вы уже вошли";
+    APP_ASKS_AGAIN =
+        "The app asks you to sign in again and again, so we stopped.",
+        "Приложение снова и снова просит войти, поэтому мы остановились.";
     UNEXPECTED_ANSWER =
         "The sign-in service gave an answer that we did not expect, so we did not accept it.",
         "Служба входа ответила не так, как мы ожидали, и мы не приняли её ответ.";
@@ -153,6 +178,16 @@ texts! {
     CONFIRM_WHEN_ASKED =
         "Try again and confirm when you are asked. If nobody asks you, give your administrator the reference below.",
         "Попробуйте ещё раз и подтвердите вход, когда вас попросят. Если не попросят, назовите администратору код ниже.";
+
+    // In a frame of another site's page.
+    OPEN_WINDOW = "Open in a new window", "Открыть в новом окне";
+    NEEDS_OWN_WINDOW = "This app needs a window of its own", "Нужно отдельное окно";
+    SHOWN_IN_ANOTHER_SITE =
+        "It is shown inside a page of another site, where your browser does not let it sign you in.",
+        "Приложение открыто внутри страницы другого сайта, а там браузер не даёт ему узнать вас.";
+    SIGN_IN_THERE =
+        "Open it in a new window and sign in there.",
+        "Откройте его в новом окне и войдите там.";
 
     // Signing out.
     SIGNED_OUT = "You are signed out", "Вы вышли";

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::{CookieNames, header};
+use super::{CookieNames, Reach, header};
 use crate::foundation::clock::Timestamp;
-use crate::sessions::SameSite;
 
 /// The most of them that a browser holds.
 const AT_A_TIME: usize = 5;
@@ -41,7 +40,7 @@ impl CookieNames {
         others.sort_unstable();
         others.dedup_by_key(|(_, id)| *id);
         let surplus = (others.len() + 1).saturating_sub(AT_A_TIME);
-        let mut values = vec![self.set(&self.aside_name(id), &value, lasts, SameSite::Lax)?];
+        let mut values = vec![self.set(&self.aside_name(id), &value, lasts, self.beside(), Reach::Host)?];
         values.extend(others.iter().take(surplus).filter_map(|(_, id)| self.drop_aside(id)));
         Some(values)
     }
@@ -59,7 +58,7 @@ impl CookieNames {
 
     /// A `Set-Cookie` value that takes one away.
     pub fn drop_aside(&self, id: &str) -> Option<HeaderValue> {
-        self.delete(&self.aside_name(id), SameSite::Lax)
+        self.delete(&self.aside_name(id), self.beside(), Reach::Host)
     }
 
     fn asides<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
@@ -87,10 +86,11 @@ mod tests {
 
     use super::*;
     use crate::foundation::origin::Origin;
+    use crate::sessions::CookieSettings;
 
     fn names() -> CookieNames {
         let origin = Origin::of(&Url::parse("https://lms.example.org").unwrap()).unwrap();
-        CookieNames::for_origin(&origin, None, SameSite::None)
+        CookieNames::for_origin(&origin, &CookieSettings::default())
     }
 
     fn jar(pairs: &[String]) -> HeaderMap {

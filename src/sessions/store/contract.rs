@@ -15,7 +15,9 @@ use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::origin::Origin;
 use crate::foundation::sealing::{KeyRing, RootKey};
 use crate::sessions::data::tests::ivan;
-use crate::sessions::{CookieNames, CookieSettings, Entrance, Live, SessionData, Sessions, Settings, StoreKind};
+use crate::sessions::{
+    CookieNames, CookieSettings, Entrance, Live, SessionData, Sessions, Settings, StoreKind,
+};
 
 mod aside;
 mod listing;

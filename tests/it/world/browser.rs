@@ -104,8 +104,10 @@ pub fn authority(url: &Url) -> String {
 /// One cookie of the jar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
-    /// The host that set it; cookies know no ports.
+    /// The host that set it, or its domain; cookies know no ports.
     pub host: String,
+    /// Whether hosts below that get it too.
+    pub wide: bool,
     /// Its name.
     pub name: String,
     /// Its value.
@@ -125,6 +127,7 @@ pub struct Browser {
     hosts: Arc<Mutex<HashMap<String, IpAddr>>>,
     tls: Option<Arc<rustls::ClientConfig>>,
     language: Option<String>,
+    refuses: Option<fn(&str) -> bool>,
 }
 
 impl Browser {
@@ -144,6 +147,13 @@ impl Browser {
     #[must_use]
     pub fn reading(mut self, language: &str) -> Self {
         self.language = Some(language.into());
+        self
+    }
+
+    /// The same browser, which keeps no cookie whose name is one of these.
+    #[must_use]
+    pub fn refusing(mut self, refuses: fn(&str) -> bool) -> Self {
+        self.refuses = Some(refuses);
         self
     }
 
@@ -170,16 +180,22 @@ impl Browser {
 
     /// Puts a cookie into the jar, as another site or a thief would.
     pub fn plant(&self, host: &str, name: &str, value: &str) {
+        self.plant_below(host, "/", name, value);
+    }
+
+    /// The same, for this path alone.
+    pub fn plant_below(&self, host: &str, path: &str, name: &str, value: &str) {
         let cookie = Cookie {
             host: host.into(),
+            wide: false,
             name: name.into(),
             value: value.into(),
-            path: "/".into(),
+            path: path.into(),
             secure: false,
             same_site: SameSite::None,
         };
         let mut jar = self.jar.lock().unwrap();
-        jar.retain(|known| !(known.host == cookie.host && known.name == cookie.name));
+        jar.retain(|known| !(known.host == host && known.name == name && known.path == path));
         jar.push(cookie);
     }
 
@@ -304,8 +320,9 @@ impl Browser {
 
     fn cookies_for(&self, url: &Url, crossing: Crossing) -> Option<String> {
         let jar = self.jar.lock().unwrap();
+        let host = url.host_str().unwrap();
         let fits = jar.iter().filter(|cookie| {
-            cookie.host == url.host_str().unwrap()
+            (cookie.host == host || cookie.wide && host.ends_with(&format!(".{}", cookie.host)))
                 && !crossing.withholds(cookie.same_site)
                 && (!cookie.secure || is_trustworthy(url))
                 && path_fits(&cookie.path, url.path())
@@ -318,8 +335,18 @@ impl Browser {
         let mut jar = self.jar.lock().unwrap();
         for line in response.headers.all("set-cookie") {
             let parsed = cookie::Cookie::parse(line).unwrap();
+            let host = response.url.host_str().unwrap();
+            let wide = parsed.domain().is_some();
+            let domain = parsed.domain().unwrap_or(host).to_owned();
+            let above = host == domain || host.ends_with(&format!(".{domain}"));
+            let refused = self.refuses.is_some_and(|refuses| refuses(parsed.name()));
+            let deletes = parsed.max_age().is_some_and(|age| age.whole_seconds() <= 0);
+            if !above || wide && parsed.name().starts_with("__Host-") || refused && !deletes {
+                continue;
+            }
             let cookie = Cookie {
-                host: parsed.domain().unwrap_or(response.url.host_str().unwrap()).to_owned(),
+                host: domain,
+                wide,
                 name: parsed.name().into(),
                 value: parsed.value().into(),
                 path: parsed.path().unwrap_or("/").into(),
@@ -327,7 +354,8 @@ impl Browser {
                 same_site: parsed.same_site().unwrap_or(SameSite::Lax),
             };
             jar.retain(|old| {
-                !(old.host == cookie.host && old.name == cookie.name && old.path == cookie.path)
+                let same_place = old.host == cookie.host && old.wide == cookie.wide;
+                !(same_place && old.name == cookie.name && old.path == cookie.path)
             });
             let gone = parsed.max_age().is_some_and(|age| age.whole_seconds() <= 0)
                 || cookie.value.is_empty()

@@ -34,6 +34,11 @@ impl Chromium {
 
     /// Opens one for a person who reads this language, with further arguments.
     pub async fn reading(language: &str, arguments: &[&str]) -> Self {
+        Self::with(language, arguments, json!({})).await
+    }
+
+    /// Opens one with further arguments and preferences.
+    pub async fn with(language: &str, arguments: &[&str], preferences: serde_json::Value) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let driver = Program::start("chromedriver", |command| {
             // The browser's processes end with the driver's group.
@@ -60,11 +65,10 @@ impl Chromium {
             &accept,
         ];
         let all: Vec<&str> = fixed.iter().chain(arguments).copied().collect();
+        let mut chosen = preferences;
+        chosen["intl.accept_languages"] = json!(language);
         let mut capabilities = Capabilities::new();
-        capabilities.insert(
-            "goog:chromeOptions".into(),
-            json!({"args": all, "prefs": {"intl.accept_languages": language}}),
-        );
+        capabilities.insert("goog:chromeOptions".into(), json!({"args": all, "prefs": chosen}));
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{port}"))
@@ -155,6 +159,32 @@ impl Chromium {
             Ok(element) => element,
             Err(_) => panic!("no {css} at {}: {}", self.url().await, self.text().await),
         }
+    }
+
+    /// Goes into the first frame of the page.
+    pub async fn enter_frame(&self) {
+        self.element("iframe").await.enter_frame().await.unwrap();
+    }
+
+    /// Comes out of it.
+    pub async fn leave_frame(&self) {
+        self.client.enter_parent_frame().await.unwrap();
+    }
+
+    /// Waits for another window and goes there.
+    pub async fn enter_new_window(&self) {
+        let own = self.client.window().await.unwrap();
+        let found = async {
+            loop {
+                let windows = self.client.windows().await.unwrap();
+                if let Some(other) = windows.into_iter().find(|window| *window != own) {
+                    return other;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let other = tokio::time::timeout(PATIENCE, found).await.expect("another window");
+        self.client.switch_to_window(other).await.unwrap();
     }
 
     /// Signs this person in on the real provider's page.
