@@ -161,6 +161,9 @@ mod behind_a_proxy;
 /// Behind nginx and Caddy, by the configurations in `deploy/`.
 mod real_proxies;
 
+/// The unit, the image, the compose file and the manifests in `deploy/`.
+mod deploying;
+
 /// Chromium, Radicale and Django: a person signs in, works, and signs out.
 mod real_apps;
 
