@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::registering::{completed, issuer_alone, register};
 use crate::websockets::Socket;
 use crate::world::browser::Response;
 use crate::world::farewell::{EVENT, deliver, deliver_form};
@@ -424,6 +425,24 @@ async fn a_sign_out_at_each_real_provider_ends_the_session_here() {
             assert_eq!(stays, session_required, "{}: by sid one session, by sub all", engine.issuer);
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_that_was_just_registered_is_told_without_anything_entered_by_hand() {
+    let engine = Engine::v9();
+    let (world, app) = (World::new(), Server::start().await);
+    let config = issuer_alone(&engine.issuer, "scopes = [\"openid\"]") + &world.app("lms", &app);
+    world.write_config(&config);
+    let output = register(&world, &["--token-env", "INITIAL_TOKEN", "--show-secret"]).await;
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let gateway = world.clone().start(&completed(&config, &printed)).await;
+    let (browser, elsewhere) = (Browser::new(), Browser::new());
+    browser.sign_in(&gateway.url("/"), "ivanov").await.expect(200);
+    elsewhere.sign_in(&gateway.url("/"), "ivanov").await.expect(200);
+    sign_out_there(&browser, &engine).await;
+    is_over(&browser, &gateway).await;
+    assert!(is_in(&elsewhere, &gateway).await, "it names its sessions");
 }
 
 #[tokio::test]

@@ -9,11 +9,13 @@ use crate::world::{Browser, Endpoint, Engine, Rogue, Server, World};
 
 const TOKEN: &str = "initial-access-token";
 
-fn issuer_alone(issuer: &str, lines: &str) -> String {
+/// A provider's table before anybody is registered there.
+pub fn issuer_alone(issuer: &str, lines: &str) -> String {
     format!("[providers.school]\nissuer = {issuer:?}\n{lines}\n")
 }
 
-async fn register(world: &World, arguments: &[&str]) -> Output {
+/// Registers this world's gateway at the provider `school`.
+pub async fn register(world: &World, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
     command.arg("register").arg("--config").arg(world.config_path()).args(["--provider", "school"]);
     command.args(arguments).env("INITIAL_TOKEN", TOKEN).current_dir(world.dir.path());
@@ -25,7 +27,7 @@ fn said(output: &Output) -> String {
 }
 
 /// The configuration with what registration printed in the place of the provider's table head.
-fn completed(config: &str, printed: &str) -> String {
+pub fn completed(config: &str, printed: &str) -> String {
     config.replace("[providers.school]\n", printed)
 }
 
