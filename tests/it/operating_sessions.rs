@@ -348,6 +348,8 @@ async fn an_operator_signs_in_to_the_page_finds_a_person_and_ends_their_session(
     browser.goto(&home).await;
     browser.reads("Мария Петрова").await;
     browser.picture("operators-4-phone").await;
+    browser.run("document.querySelector('#sessions').scrollIntoView()").await;
+    browser.picture("operators-5-phone-sessions").await;
     let overflows = browser.run("return document.documentElement.scrollWidth > window.innerWidth").await;
     assert_eq!(overflows, false, "the page is wider than a phone");
     browser.press("header button").await;

@@ -195,7 +195,7 @@ mod tests {
         let first = widths.lines(&[session("Иван Иванов", "7d"), session("Maria\u{1b}[2J\nroot", "8")]);
         assert_eq!(
             first,
-            "AbC  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z  school  lms  192.0.2.7  7d  Иван Иванов      -\n\
+            "AbC  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z  school  lms  192.0.2.7  7d  Иван Иванов     -\n\
              AbC  1970-01-01T00:00:00Z  1970-01-01T00:01:00Z  school  lms  192.0.2.7  8   Maria\u{fffd}[2J\u{fffd}root  -\n"
         );
         assert_eq!(widths.lines(&[session("Я", "9")]).find('Я'), first.find('И'));

@@ -104,7 +104,7 @@ impl Document {
             write(&format!("certs/{name}.pem"), &issued.cert.pem());
             write(&format!("certs/{name}.key"), &issued.signing_key.serialize_pem());
         }
-        for name in ["secrets/session-new.key", "secrets/session-old.key"] {
+        for name in ["secrets/session-new.key", "secrets/session-old.key", "secrets/admin.token"] {
             write(name, &typed(directory.path(), &["keygen"]));
         }
         for block in self.blocks().iter().filter(|block| !block.file.is_empty() && block.file != "log") {

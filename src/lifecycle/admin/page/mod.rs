@@ -97,7 +97,10 @@ async fn end(call: &Call<'_>, language: Language, form: &str) -> Answer {
         }
     };
     let search = value(form, "q").unwrap_or_default();
-    answer::see_other(&format!("/?{}", view::query(&[("q", &search), ("ended", &ended.to_string())])))
+    answer::see_other(&format!(
+        "/?{}#sessions",
+        view::query(&[("q", &search), ("ended", &ended.to_string())])
+    ))
 }
 
 /// What keeps an operator from the page.

@@ -48,6 +48,7 @@ pub(super) struct Words {
     pub(super) none_so_far: &'static str,
     pub(super) next: &'static str,
     pub(super) first: &'static str,
+    pub(super) ago: &'static str,
     pub(super) units: [&'static str; 4],
 }
 
@@ -91,7 +92,7 @@ const ENGLISH: Words = Words {
     show_all: "Show all",
     person: "Person",
     where_from: "Signed in to, from",
-    since: "Since",
+    since: "Signed in",
     last_seen: "Last seen",
     unknown: "unknown",
     end: "End",
@@ -101,6 +102,7 @@ const ENGLISH: Words = Words {
     none_so_far: "None found so far. There is more to look through.",
     next: "Further",
     first: "Back to the beginning",
+    ago: "ago",
     units: ["s", "min", "h", "d"],
 };
 
@@ -146,6 +148,7 @@ const RUSSIAN: Words = Words {
     none_so_far: "Пока ничего не найдено, просмотрено не всё.",
     next: "Дальше",
     first: "В начало",
+    ago: "назад",
     units: ["с", "мин", "ч", "д"],
 };
 

@@ -203,7 +203,7 @@ async fn store(state: &State, words: &Words) -> Item {
 }
 
 fn row(listed: Listed, now: Timestamp, words: &Words) -> Row {
-    let ago = |at: Timestamp| (words.lasting(now.since(at)), at);
+    let ago = |at: Timestamp| (format!("{} {}", words.lasting(now.since(at)), words.ago), at);
     let Listed { id, card, last_seen, .. } = listed;
     Row {
         id: id.to_string(),
