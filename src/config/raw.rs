@@ -105,12 +105,26 @@ pub(super) struct Pages {
 pub(super) struct Session {
     pub(super) keys: Vec<RawSecret>,
     pub(super) store: Option<String>,
+    pub(super) redis: Option<Redis>,
     pub(super) idle_timeout: Option<String>,
     pub(super) lifetime: Option<String>,
     pub(super) max_sessions: Option<u64>,
     pub(super) outage_grace: Option<String>,
     pub(super) form_limit: Option<u64>,
     pub(super) cookie: Cookie,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Redis {
+    pub(super) username: Option<String>,
+    pub(super) password: Option<RawSecret>,
+    pub(super) sentinel_username: Option<String>,
+    pub(super) sentinel_password: Option<RawSecret>,
+    pub(super) ca: Option<String>,
+    pub(super) tls_client: Option<Tls>,
+    pub(super) prefix: Option<String>,
+    pub(super) timeout: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

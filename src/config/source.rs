@@ -108,7 +108,10 @@ pub(super) fn shown(text: &str) -> String {
 /// SECURITY: `redis://:password@host` carries a secret in plain sight; what stands before the `@` is not shown.
 fn without_credentials(text: &str) -> String {
     let Some((before, rest)) = text.split_once("://") else { return text.to_owned() };
-    let authority = rest.find(['/', '"', '\'', ' ', '?', '#']).unwrap_or(rest.len());
+    // A password that is written as it is may hold a slash: of a store's address nothing before its last @ is shown.
+    let ends: &[char] =
+        if before.contains("redis") { &['"', '\'', ' '] } else { &['/', '"', '\'', ' ', '?', '#'] };
+    let authority = rest.find(ends).unwrap_or(rest.len());
     let (authority, after) = rest.split_at(authority);
     let host = authority.rsplit_once('@').map(|(_, host)| format!("…@{host}"));
     format!("{before}://{}{}", host.as_deref().unwrap_or(authority), without_credentials(after))
@@ -158,6 +161,10 @@ mod tests {
     fn passwords_in_addresses_are_not_shown() {
         for (text, expected) in [
             ("redis://:hunter2@h:1/0", "redis://…@h:1/0"),
+            (
+                "store = \"redis+sentinel://u:hun/t?er#2@h,i/m\" # x",
+                "store = \"redis+sentinel://…@h,i/m\" # x",
+            ),
             ("https://u:p@a and http://x@b/c", "https://…@a and http://…@b/c"),
             ("https://h/a@b", "https://h/a@b"),
             ("plain", "plain"),

@@ -10,6 +10,7 @@ mod environment;
 mod refusals;
 mod rubbish;
 mod sample;
+mod store;
 
 const SMALLEST: &str = r#"
 [providers.trusted]

@@ -4,7 +4,6 @@
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,13 +11,13 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One server in a process of its own.
-pub struct Server {
+pub(crate) struct Server {
     /// Its port on 127.0.0.1, without TLS.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Its process.
-    pub pid: u32,
+    pub(crate) pid: u32,
     keeper: Child,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 /// The server's program: `REDIS_SERVER` of the environment, so that the same tests run on Valkey.
@@ -30,17 +29,17 @@ fn program() -> String {
 
 impl Server {
     /// Starts a server with these lines of configuration besides its port.
-    pub fn start(lines: &[String]) -> Self {
+    pub(crate) fn start(lines: &[String]) -> Self {
         Self::start_as("server", free_port(), lines)
     }
 
     /// Starts a Sentinel.
-    pub fn start_sentinel(lines: &[String]) -> Self {
+    pub(crate) fn start_sentinel(lines: &[String]) -> Self {
         Self::start_as("sentinel", free_port(), lines)
     }
 
     /// Starts a server again on a port that it had.
-    pub fn start_as(kind: &str, port: u16, lines: &[String]) -> Self {
+    pub(crate) fn start_as(kind: &str, port: u16, lines: &[String]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut text = format!("port {port}\nbind 127.0.0.1\ndir {}\n", dir.path().display());
         if kind == "server" {
@@ -59,23 +58,18 @@ impl Server {
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut pid = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        let server = Self { port, pid: pid.trim().parse().unwrap(), keeper, dir };
+        let server = Self { port, pid: pid.trim().parse().unwrap(), keeper, _dir: dir };
         server.until("it answers", |server| server.try_ask(&["PING"]).is_some());
         server
     }
 
-    /// Where it keeps its files.
-    pub fn dir(&self) -> PathBuf {
-        self.dir.path().to_owned()
-    }
-
     /// Asks the server, and gives its raw answer.
-    pub fn ask(&self, words: &[&str]) -> String {
+    pub(crate) fn ask(&self, words: &[&str]) -> String {
         self.try_ask(words).unwrap()
     }
 
     /// Waits until something is so.
-    pub fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let started = Instant::now();
         while !is_so(self) {
             assert!(started.elapsed() < PATIENCE, "port {}: {what}", self.port);
@@ -84,7 +78,7 @@ impl Server {
     }
 
     /// Sends its process a signal.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let done = Command::new("kill").args([signal, &self.pid.to_string()]).status().unwrap();
         assert!(done.success(), "kill {signal} {}", self.pid);
     }
@@ -130,16 +124,16 @@ impl Drop for Server {
 }
 
 /// A master, its two replicas and three Sentinels, which call it `mymaster`.
-pub struct Guarded {
+pub(crate) struct Guarded {
     /// The master first.
-    pub servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
     /// The Sentinels.
-    pub sentinels: Vec<Server>,
+    pub(crate) sentinels: Vec<Server>,
 }
 
 impl Guarded {
     /// Starts them, and waits until all know each other.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let master = Server::start(&[]);
         let follow = [format!("replicaof 127.0.0.1 {}", master.port)];
         let replicas = [Server::start(&follow), Server::start(&follow)];
@@ -162,21 +156,21 @@ impl Guarded {
     }
 
     /// The port of who is the master now, by the first Sentinel.
-    pub fn master(&self) -> u16 {
+    pub(crate) fn master(&self) -> u16 {
         let answer = self.sentinels[0].ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
         answer.lines().last().unwrap().parse().unwrap()
     }
 }
 
 /// Six nodes: three masters, and a replica of each.
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// The nodes.
-    pub nodes: Vec<Server>,
+    pub(crate) nodes: Vec<Server>,
 }
 
 impl Cluster {
     /// Starts them, and waits until each knows the others.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let nodes: Vec<_> = (0..6)
             .map(|_| {
                 let bus = format!("cluster-port {}", free_port());
@@ -204,6 +198,6 @@ impl Cluster {
 }
 
 /// A port that nobody has now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -51,7 +51,7 @@ impl Judge<'_> {
             }
             RawSecret::File { file } => {
                 let path = at.key("file");
-                let bytes = self.file(&path, file, LARGEST_FILE)?;
+                let bytes = self.file(&path, file)?;
                 let Ok(text) = std::str::from_utf8(&bytes) else {
                     return self.refuse(
                         &path,
@@ -110,7 +110,7 @@ impl Judge<'_> {
 
     /// A logo as a `data:` address.
     pub(super) fn logo(&mut self, at: &KeyPath, file: &str) -> Option<String> {
-        let bytes = self.file(at, file, LARGEST_LOGO)?;
+        let bytes = self.file_up_to(at, file, LARGEST_LOGO)?;
         let is_svg = std::str::from_utf8(&bytes)
             .is_ok_and(|text| text.trim_start().starts_with('<') && text.contains("<svg"));
         let kind = match bytes.as_slice() {
@@ -126,7 +126,7 @@ impl Judge<'_> {
     }
 
     fn certificates(&mut self, at: &KeyPath, file: &str) -> Option<Vec<CertificateDer<'static>>> {
-        let bytes = self.file(at, file, LARGEST_FILE)?;
+        let bytes = self.file(at, file)?;
         match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Some(certificates),
             _ => {
@@ -137,7 +137,7 @@ impl Judge<'_> {
     }
 
     fn private_key(&mut self, at: &KeyPath, file: &str) -> Option<PrivateKeyDer<'static>> {
-        let bytes = self.file(at, file, LARGEST_FILE)?;
+        let bytes = self.file(at, file)?;
         PrivateKeyDer::from_pem_slice(&bytes).ok().or_else(|| {
             let is_encrypted = bytes.windows(9).any(|word| word == b"ENCRYPTED");
             let why = if is_encrypted {
@@ -150,7 +150,12 @@ impl Judge<'_> {
         })
     }
 
-    fn file(&mut self, at: &KeyPath, file: &str, largest: u64) -> Option<Vec<u8>> {
+    /// All of a file that is named.
+    pub(super) fn file(&mut self, at: &KeyPath, file: &str) -> Option<Vec<u8>> {
+        self.file_up_to(at, file, LARGEST_FILE)
+    }
+
+    fn file_up_to(&mut self, at: &KeyPath, file: &str, largest: u64) -> Option<Vec<u8>> {
         let path = self.path(file);
         match read(&path, largest) {
             Ok(bytes) if bytes.len() as u64 <= largest => Some(bytes),

@@ -17,6 +17,7 @@ mod request;
 mod rules;
 mod server;
 mod session;
+mod store;
 mod telemetry;
 mod values;
 

@@ -1,4 +1,4 @@
-//! `[session]`: keys, store, times; and the state directory. The cookie has a file of its own.
+//! `[session]`: keys and times; and the state directory. The cookie and the store have files of their own.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::problem::Finding;
 use crate::config::raw::{Raw, Session};
 use crate::foundation::sealing::RootKey;
 use crate::gateway::kept_forms::{DEFAULT_FORM_LIMIT, LARGEST_FORM};
-use crate::sessions::{Settings, StoreKind};
+use crate::sessions::Settings;
 
 /// Browsers keep no cookie longer than this (RFC 6265bis section 5.6.1).
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -23,7 +23,7 @@ impl Judge<'_> {
     pub(super) fn session(&mut self, at: &KeyPath, raw: &Raw) -> Option<Settings> {
         let session = &raw.session;
         let keys = self.keys(&at.key("keys"), session);
-        let store = self.store(&at.key("store"), session.store.as_deref());
+        let store = self.store(at, session);
         let times = self.times(at, session);
         let max_sessions =
             self.number(&at.key("max_sessions"), session.max_sessions, 100_000, 1..=10_000_000);
@@ -59,20 +59,6 @@ impl Judge<'_> {
             })
         });
         each.collect::<Vec<_>>().into_iter().collect()
-    }
-
-    fn store(&mut self, at: &KeyPath, text: Option<&str>) -> Option<StoreKind> {
-        let stores =
-            [("file", StoreKind::File), ("memory", StoreKind::Memory), ("cookie", StoreKind::Cookie)];
-        let redis = ["redis://", "rediss://", "redis+sentinel://", "redis+cluster://"];
-        if text.is_some_and(|text| redis.iter().any(|scheme| text.starts_with(scheme))) {
-            let finding = Finding::later("a Redis store").expected("\"file\", \"memory\" or \"cookie\"");
-            return self.refuse(
-                at,
-                finding.mend("use \"file\" for one gateway, or \"cookie\" for many with the same keys"),
-            );
-        }
-        self.choice(at, text, StoreKind::File, &stores)
     }
 
     fn times(&mut self, at: &KeyPath, raw: &Session) -> Option<(Duration, Duration)> {

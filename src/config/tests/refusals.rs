@@ -14,7 +14,7 @@ fn a_problem_reads_like_this() {
         "config.toml:11:1: [session] idle_timout is not a key that Vestibule knows
    11 | idle_timout = \"8h\"
       | ^^^^^^^^^^^
-   found: idle_timout   expected: one of cookie, form_limit, idle_timeout, keys, lifetime, max_sessions, outage_grace, store
+   found: idle_timout   expected: one of cookie, form_limit, idle_timeout, keys, lifetime, max_sessions, outage_grace, redis, store
    mend: did you mean idle_timeout?"
     );
 }
@@ -34,8 +34,9 @@ provider = "trustd"
 colour = "red"
 
 [session]
+keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
 lifetime = "forever"
-store = "redis://:hunter2@r/0"
+store = "redis://:hunter2@r/x"
 
 [server]
 trusted_proxies = ["0.0.0.0/0"]
@@ -135,12 +136,13 @@ const REFUSALS: &[Refusal] = &[
         "names a variable that is not set",
     ),
     ("", "", "[session]\nkeys = [{ env = \"A\", file = \"b\" }]", "session.keys[0]", "both env and file"),
+    ("", "", "[session]\nstore = \"redis://h\"", "session.keys", "vestibule keygen"),
     (
         "",
         "",
-        "[session]\nstore = \"redis+sentinel://x\"",
-        "session.store",
-        "a Redis store is not supported yet",
+        "[session]\nstore = \"file\"\nredis = { prefix = \"a:\" }",
+        "session.redis",
+        "belongs to a Redis store",
     ),
     ("", "", "[session]\nstore = \"files\"", "session.store", "did you mean \"file\"?"),
     ("", "", "[session]\nidle_timeout = \"25h\"", "session.idle_timeout", "is longer than the lifetime"),

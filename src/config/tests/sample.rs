@@ -14,7 +14,10 @@ fn in_force(marks: &[&str]) -> String {
         let is_key = |rest: &&str| !rest.is_empty() && !rest.starts_with([' ', '~']);
         uncommented.filter(is_key).unwrap_or(line).to_owned() + "\n"
     };
-    EXAMPLE.lines().map(line).collect()
+    let text: String = EXAMPLE.lines().map(line).collect();
+    // What [session.redis] says is refused with the default store.
+    assert!(text.contains("\nstore = \"file\"\n"), "the default");
+    text.replace("\nstore = \"file\"\n", "\nstore = \"rediss+sentinel://h/mymaster\"\n")
 }
 
 /// Loads a text beside the files that the example names.
@@ -24,7 +27,7 @@ fn load_beside_files(text: &str) -> Result<Settings, Problems> {
     std::fs::create_dir(base.join("certs")).unwrap();
     std::fs::create_dir(base.join("secrets")).unwrap();
     let made = rcgen::generate_simple_self_signed(["lms.example.org".to_owned()]).unwrap();
-    for name in ["gateway", "provider-ca", "internal-ca", "client"] {
+    for name in ["gateway", "redis-ca", "provider-ca", "internal-ca", "client"] {
         std::fs::write(base.join(format!("certs/{name}.pem")), made.cert.pem()).unwrap();
     }
     let ours = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
@@ -35,7 +38,8 @@ fn load_beside_files(text: &str) -> Result<Settings, Problems> {
     std::fs::write(base.join("secrets/legacy"), "secret\n").unwrap();
     std::fs::write(base.join("logo.svg"), "<svg/>").unwrap();
     let key = RootKey::generate().to_base64();
-    load_text(text, base, variables(&[("SESSION_KEY", key.as_str())]))
+    let passwords = [("REDIS_PASSWORD", "a"), ("SENTINEL_PASSWORD", "b")];
+    load_text(text, base, variables(&[&[("SESSION_KEY", key.as_str())][..], &passwords].concat()))
 }
 
 /// The keys that a text sets, by their paths in the schema.
@@ -113,7 +117,9 @@ fn the_example_says_the_defaults() {
     assert_eq!(shown.admin, silent.admin);
     assert_eq!(shown.gateway.endpoints, silent.gateway.endpoints);
     assert_eq!(format!("{:?}", shown.telemetry), format!("{:?}", silent.telemetry));
-    assert_eq!(shown.sessions.store, silent.sessions.store);
+    assert_eq!(silent.sessions.store, sessions::StoreKind::File);
+    let sessions::StoreKind::Redis(redis) = &shown.sessions.store else { panic!("it is the shared one") };
+    assert_eq!((redis.prefix.as_str(), redis.timeout), ("vestibule:", Duration::from_secs(2)));
     assert_eq!(shown.sessions.idle_timeout, silent.sessions.idle_timeout);
     assert_eq!(shown.sessions.lifetime, silent.sessions.lifetime);
     assert_eq!(shown.sessions.max_sessions, silent.sessions.max_sessions);
