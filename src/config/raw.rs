@@ -300,6 +300,31 @@ pub(super) struct Rule {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AppLogout {
+    pub(super) paths: Option<Vec<String>>,
     pub(super) redirect: Option<String>,
     pub(super) callback_path: Option<String>,
+    pub(super) clear_cookies: Vec<AppCookie>,
+    pub(super) on_end: Option<OnEnd>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum AppCookie {
+    Name(String),
+    Table(AppCookieTable),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AppCookieTable {
+    pub(super) name: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) domain: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OnEnd {
+    pub(super) method: Option<String>,
+    pub(super) url: Option<String>,
 }

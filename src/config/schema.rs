@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Texts,
     /// Text, or a list of it.
     TextOrTexts,
+    /// A list of text and of tables with the keys of this schema.
+    TextsOrTables,
     /// A list of secrets.
     Secrets,
     /// A secret, or a list of them.
@@ -82,6 +84,7 @@ impl Kind {
             Self::Tables => "a list of tables",
             Self::TableOrTables => "a table or a list of tables",
             Self::TextOrTable => "text in quotes or a table",
+            Self::TextsOrTables => "a list of texts in quotes or tables",
         }
     }
 }
@@ -90,13 +93,14 @@ const fn now(path: &'static str, kind: Kind) -> Key {
     Key { path, kind, support: Support::Now }
 }
 
+#[expect(dead_code, reason = "no key is of a version to come at the moment; the next one is written with it")]
 const fn later(path: &'static str, kind: Kind) -> Key {
     Key { path, kind, support: Support::Later }
 }
 
 use Kind::{
     Duration, Flag, HiddenText, Names, Number, Secret, SecretOrSecrets, Secrets, Table, TableOrTables,
-    Tables, Text, TextOrTable, TextOrTexts, Texts,
+    Tables, Text, TextOrTable, TextOrTexts, Texts, TextsOrTables,
 };
 
 /// All keys. A table stands before its keys.
@@ -252,9 +256,16 @@ pub(super) const KEYS: &[Key] = &[
     now("apps.*.rules.acr", Text),
     now("apps.*.rules.max_age", Duration),
     now("apps.*.logout", Table),
-    later("apps.*.logout.paths", Texts),
+    now("apps.*.logout.paths", Texts),
     now("apps.*.logout.redirect", Text),
     now("apps.*.logout.callback_path", Text),
+    now("apps.*.logout.clear_cookies", TextsOrTables),
+    now("apps.*.logout.clear_cookies.name", Text),
+    now("apps.*.logout.clear_cookies.path", Text),
+    now("apps.*.logout.clear_cookies.domain", Text),
+    now("apps.*.logout.on_end", Table),
+    now("apps.*.logout.on_end.method", Text),
+    now("apps.*.logout.on_end.url", Text),
 ];
 
 /// The table of the whole configuration, whose keys are the outermost.

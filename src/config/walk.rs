@@ -59,6 +59,9 @@ impl Walk<'_> {
             (Kind::Texts | Kind::TextOrTexts, Value::Array(..)) => {
                 return self.list(at, key, Kind::Text, value);
             }
+            (Kind::TextsOrTables, Value::Array(..)) => {
+                return self.list(at, key, Kind::TextOrTable, value);
+            }
             (Kind::Secrets | Kind::SecretOrSecrets, Value::Array(..)) => {
                 return self.list(at, key, Kind::Secret, value);
             }

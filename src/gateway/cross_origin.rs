@@ -65,7 +65,7 @@ pub fn preflight(app: &Protected, route: Route, facts: &Facts<'_>) -> Option<Res
     }
     let ours = match route {
         Route::Own(endpoint) => endpoint == Endpoint::Session,
-        Route::App(fit) => app.settings.rules.access(fit) != Access::Public,
+        Route::App(fit) | Route::Leave(fit) => app.settings.rules.access(fit) != Access::Public,
     };
     app.cross_origin.listed(facts.headers).filter(|_| ours)?;
     let method = asked_for(facts.headers, &ACCESS_CONTROL_REQUEST_METHOD)?.clone();

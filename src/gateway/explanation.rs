@@ -15,6 +15,7 @@ use super::apps::{Endpoint, Protected};
 use super::authorization::{Decision, Denial, decide};
 use super::failure::Failure;
 use super::negotiation::{Intent, Unsigned};
+use super::own_session::leaving;
 use super::pages::{SignInCause, Unsent};
 use super::profile::{Holder, Profile};
 use super::request::{Facts, folded_authority};
@@ -31,7 +32,7 @@ pub struct Explanation {
     pub app: Option<String>,
     /// The rule that fits.
     pub rule: Option<String>,
-    /// `admit`, `sign_in`, `step_up`, `deny`, `refuse` or `own` (one of our endpoints).
+    /// `admit`, `sign_in`, `sign_out`, `step_up`, `deny`, `refuse` or `own` (one of our endpoints).
     pub decision: &'static str,
     /// The status that the browser would get from us; `None` where the app answers.
     pub status: Option<u16>,
@@ -112,6 +113,7 @@ fn walk(
     let facts = Facts::of(method, &uri, &headers)?;
     let app = routes.app(apps, &folded_authority(&address.authority), &facts.path)?;
     told.app = Some(app.settings.name.clone());
+    let mut leaves = false;
     let fit = match route(app, &facts)? {
         Route::Own(endpoint) => {
             if let Some(allowed) = takes(endpoint).filter(|methods| !lists(methods, method)) {
@@ -125,6 +127,10 @@ fn walk(
             return Ok(());
         }
         Route::App(fit) => fit,
+        Route::Leave(fit) => {
+            leaves = leaving::way(app, fit, method, facts.headers).is_some();
+            fit
+        }
     };
     told.rule = app.labels.rules.get(app.label_of(fit)).cloned();
     let profile = claims.map(|claims| {
@@ -211,6 +217,9 @@ fn walk(
             told.reason = reason(&denial);
         }
     }
+    if leaves {
+        tell_of_leaving(method, profile.is_some(), told);
+    }
     if let Some(profile) = profile {
         let omitted = profile.omitted.iter();
         let omitted =
@@ -218,6 +227,25 @@ fn walk(
         told.omitted.extend(omitted);
     }
     Ok(())
+}
+
+/// What becomes of a request to an address where people sign out of the app.
+fn tell_of_leaving(method: &Method, signed_in: bool, told: &mut Explanation) {
+    if told.decision == "admit" {
+        if signed_in {
+            told.reason.push_str(
+                "; people sign out of the app here: once it has, their session ends here and at the provider",
+            );
+        }
+        return;
+    }
+    // Nobody signs in to sign out, nor does a rule hold anybody here.
+    told.decision = "sign_out";
+    told.status = Some(if *method == Method::POST { 303 } else { 302 });
+    told.reason =
+        "people sign out of the app here, and the rule does not let this person in: a navigation is sent to \
+                   the gateway's own sign-out, and the app is not asked"
+            .to_owned();
 }
 
 /// Stands for a token of the session in what is rendered here.

@@ -90,6 +90,9 @@ pub enum Failure {
     /// More screens wait for a phone than may.
     #[error("too many sign-ins by code wait already")]
     Crowded,
+    /// The path where the gateway ends sessions of the app's own.
+    #[error("the path is the one of logout.on_end, which is the gateway's alone")]
+    Reserved,
     /// A WebSocket from an origin that is not the app's and not listed.
     #[error("a WebSocket was opened by a foreign origin")]
     ForeignOrigin,
@@ -181,7 +184,11 @@ impl Failure {
             | Self::NothingSent(_)
             | Self::Loop(_)
             | Self::InFrame { .. } => Decision::SignIn,
-            Self::Token(_) | Self::Denied { .. } | Self::TooWeak(_) | Self::ForeignOrigin => Decision::Denied,
+            Self::Token(_)
+            | Self::Denied { .. }
+            | Self::TooWeak(_)
+            | Self::ForeignOrigin
+            | Self::Reserved => Decision::Denied,
             Self::TokenUnknown(_)
             | Self::Crowded
             | Self::Store(_)
@@ -269,6 +276,9 @@ impl Failure {
                     Denial::Rule | Denial::RuleFailed(_) => NotAllowed::Rule,
                 };
                 Page::NotAllowed { reason, person: person.as_deref(), sign_out: own, reference }
+            }
+            Self::Reserved => {
+                Page::NotAllowed { reason: NotAllowed::Rule, person: None, sign_out: own, reference }
             }
             Self::Crowded => failure(FailureKind::Busy),
             Self::ForeignOrigin => failure(FailureKind::ForeignOrigin),

@@ -30,6 +30,7 @@ pub mod login;
 pub mod negotiation;
 pub mod opened;
 pub mod outliving;
+pub mod own_session;
 pub mod pages;
 pub mod profile;
 pub mod query;
@@ -67,6 +68,8 @@ use self::kept_forms::{Room, Sent};
 use self::login::Wish;
 use self::negotiation::{Intent, Unsigned};
 use self::opened::Opened;
+use self::own_session::leaving;
+use self::own_session::on_end::Ends;
 use self::pages::{Pages, Unsent};
 use self::profile::Profile;
 use self::request::{Facts, Survey, Wishes};
@@ -106,6 +109,8 @@ pub struct Gateway {
     pub access_log: Option<LogFormat>,
     /// Whether they name the subject.
     pub subject_in_logs: SubjectInLogs,
+    /// Ends of sessions that apps are to be told of.
+    pub ends: Ends,
     /// The screens that wait for a phone.
     pub waiting: Waiting,
     /// How much is kept of forms whose senders must sign in first.
@@ -181,7 +186,13 @@ impl Worker {
                 // Boxed, as all that is rare, to keep the usual path's future small: it is moved once.
                 return Box::pin(endpoints::answer(self, app, endpoint, *request, visitor, trail)).await;
             }
-            Route::App(fit) => fit,
+            Route::Leave(fit) if let Some(way) = leaving::way(app, fit, facts.method, facts.headers) => {
+                trail.record.rule = Some(app.label_of(fit));
+                let marks = survey.marks;
+                let answer = leaving::answer(self, app, fit, way, request, visitor, marks, trail);
+                return Box::pin(answer).await;
+            }
+            Route::App(fit) | Route::Leave(fit) => fit,
         };
         trail.record.rule = Some(app.label_of(fit));
         let (person, token);
@@ -352,7 +363,7 @@ fn tell(
             let mend = weak.mend();
             tracing::warn!(target: AUDIT, event = "sign_in_too_weak", code, error, mend, reference, %client, app = name, provider, status, "signed in, but not as a rule asks for");
         }
-        Failure::Denied { .. } | Failure::ForeignOrigin | Failure::AmbiguousPath(_) => {
+        Failure::Denied { .. } | Failure::ForeignOrigin | Failure::Reserved | Failure::AmbiguousPath(_) => {
             let path = record.target.as_ref().map_or("", PathAndQuery::path);
             let labels = app.map(|app| &app.labels.rules);
             let rule = record.rule.and_then(|rule| labels?.get(rule)).map(String::as_str);

@@ -82,6 +82,12 @@ pub fn is_in_a_foreign_frame(headers: &HeaderMap) -> bool {
         || is_for_a_frame(headers) && headers.contains_key(SEC_FETCH_STORAGE_ACCESS)
 }
 
+/// Whether a page has the browser fetch this as a part of it: a picture, a style, a font.
+pub fn is_part_of_a_page(headers: &HeaderMap) -> bool {
+    any(headers, &SEC_FETCH_MODE, |value| value == b"no-cors")
+        && any(headers, &SEC_FETCH_DEST, |value| value != b"empty")
+}
+
 /// Whether a browser asks in advance for what the person may never open. What it gets must change nothing.
 pub fn is_speculative(headers: &HeaderMap) -> bool {
     let prefetches = |value: &[u8]| value.get(..8).is_some_and(|word| word.eq_ignore_ascii_case(b"prefetch"));

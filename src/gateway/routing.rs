@@ -21,6 +21,8 @@ pub enum Route {
     Own(Endpoint),
     /// To the app, if the rule lets it.
     App(Fit),
+    /// The same, at an address where people sign out of the app.
+    Leave(Fit),
 }
 
 /// The apps by host.
@@ -101,20 +103,26 @@ pub fn route(app: &Protected, facts: &Facts<'_>) -> Result<Route, Failure> {
     if let Some(endpoint) = app.endpoint(facts.path.as_str())? {
         return Ok(Route::Own(endpoint));
     }
-    let fit = fit(app, Some(facts.method), &facts.path)?;
-    Ok(Route::App(fit))
+    let (fit, seen) = judged(app, Some(facts.method), &facts.path)?;
+    Ok(if app.settings.own_session.is_left_at(&seen)? { Route::Leave(fit) } else { Route::App(fit) })
 }
 
 /// The rule of an app that fits a method and path.
 ///
 /// # Errors
-/// When readings of the path, or methods, meet different rules, and for TRACE.
+/// When readings of the path, or methods, meet different rules, for TRACE, and for what is the gateway's alone.
 pub fn fit(app: &Protected, method: Option<&Method>, path: &Path<'_>) -> Result<Fit, Failure> {
+    judged(app, method, path).map(|(fit, _)| fit)
+}
+
+/// The rule, and the path as the app sees it.
+fn judged<'a>(app: &Protected, method: Option<&Method>, path: &Path<'a>) -> Result<(Fit, Path<'a>), Failure> {
     // SECURITY: an app that answers TRACE repeats every header, also those that only we and the app may know.
     if method == Some(&Method::TRACE) {
         return Err(Failure::Trace);
     }
     let seen = app.path_seen_by_app(path)?;
+    app.settings.own_session.keep_closed(&seen)?;
     let fit = app.settings.rules.fit(method, &seen);
-    fit.map_err(|ambiguous| Failure::AmbiguousPath(ambiguous.reading))
+    Ok((fit.map_err(|ambiguous| Failure::AmbiguousPath(ambiguous.reading))?, seen))
 }

@@ -3,6 +3,7 @@
 use http::header::HeaderName;
 use url::Url;
 
+use super::own_session::OwnSession;
 use crate::foundation::origin::Origin;
 use crate::foundation::peer::TrustedProxies;
 use crate::identity::access::AccessRules;
@@ -59,6 +60,8 @@ pub struct App {
     pub cors_origins: Vec<Origin>,
     /// Where a person ends after sign-out, instead of our own page.
     pub logout_redirect: Option<Url>,
+    /// What is to be done about the session that the app keeps of its own.
+    pub own_session: OwnSession,
 }
 
 /// A signed statement of who is there, for an app that checks signatures.

@@ -11,9 +11,11 @@ use super::expression::{Expression, Facts};
 use super::mapping::SpecError;
 use super::readings::{Path, fold};
 use crate::foundation::clock::Timestamp;
+pub use paths::Paths;
 use pattern::{Meets, Pattern};
 pub use strength::{Proof, Shortfall, Strength};
 
+mod paths;
 mod pattern;
 mod strength;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::StartError;
 use crate::foundation::clock::Clock;
 use crate::gateway::Gateway;
 use crate::gateway::apps::Protected;
+use crate::gateway::own_session::on_end;
 use crate::gateway::pages::Pages;
 use crate::gateway::routing::Routes;
 use crate::identity::statement::StatementKeys;
@@ -95,6 +96,7 @@ pub fn gateway(
         trusted_proxies: served.trusted_proxies,
         access_log: (telemetry.access == AccessLog::On).then_some(telemetry.format),
         subject_in_logs: telemetry.subject,
+        ends: on_end::Ends::default(),
         waiting: gateway::waiting::Waiting::default(),
         forms: gateway::kept_forms::Room::default(),
         form_limit: served.form_limit,
@@ -118,6 +120,14 @@ fn watch(gateway: &Arc<Gateway>, providers: &[Arc<Provider>]) {
         gateway.metrics.gauge("provider_ready", help, Some(("provider", name)), Box::new(value));
     }
     gateway.control.spawn(Arc::clone(&gateway.sessions).keep());
+    if gateway.apps.iter().any(|app| app.settings.own_session.on_end.is_some()) {
+        let told = Arc::downgrade(gateway);
+        gateway.sessions.tell_of_ends(move |ended| {
+            if let Some(gateway) = told.upgrade() {
+                on_end::tell_of(&gateway, ended);
+            }
+        });
+    }
     let sessions = Arc::clone(&gateway.sessions);
     #[allow(clippy::cast_precision_loss, reason = "a gauge of a few million at most")]
     let open = move || sessions.in_use() as f64;

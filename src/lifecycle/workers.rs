@@ -14,6 +14,7 @@ use crate::foundation::body::Body;
 use crate::foundation::origin::Scheme;
 use crate::foundation::trust::{self, TrustError};
 use crate::gateway::apps::Protected;
+use crate::gateway::own_session::on_end;
 use crate::gateway::visitor::Visitor;
 use crate::gateway::{Gateway, Worker};
 use crate::server::{self, Bound, Connection, Drain};
@@ -93,6 +94,7 @@ fn work(
     let upstreams =
         gateway.apps.iter().zip(tls).map(|(app, tls)| upstream(app, tls)).collect::<Result<_, _>>()?;
     let serving = Rc::new(Worker::new(gateway, upstreams));
+    let telling = on_end::carry_out(Rc::clone(&serving));
     let service = move |request, connection: Rc<Connection>| {
         let serving = Rc::clone(&serving);
         async move {
@@ -113,7 +115,11 @@ fn work(
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(StartError::Thread)?;
-    runtime.block_on(worker.serve(drain, service)).map_err(StartError::Thread)
+    let served = runtime.block_on(async {
+        tokio::task::spawn_local(telling);
+        worker.serve(drain, service).await
+    });
+    served.map_err(StartError::Thread)
 }
 
 /// When something else than a visitor were kept with a connection, which nothing does.

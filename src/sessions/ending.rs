@@ -32,7 +32,7 @@ impl Sessions {
         provider: &str,
         provider_session: &str,
     ) -> Result<usize, StoreError> {
-        self.make(Change::EndBy(self.index(PROVIDER_SESSION, provider, provider_session).collect())).await
+        self.end_by(self.index(PROVIDER_SESSION, provider, provider_session).collect()).await
     }
 
     /// Ends all sessions of one person, and tells how many there were.
@@ -44,7 +44,20 @@ impl Sessions {
         provider: &str,
         subject: &str,
     ) -> Result<usize, StoreError> {
-        self.make(Change::EndBy(self.subject_index(provider, subject).collect())).await
+        self.end_by(self.subject_index(provider, subject).collect()).await
+    }
+
+    async fn end_by(self: &Arc<Self>, indexes: Vec<IndexName>) -> Result<usize, StoreError> {
+        let sessions = Arc::clone(self);
+        self.complete(async move {
+            let people = sessions.people_at(&indexes).await?;
+            let ended = sessions.apply(Change::EndBy(indexes)).await?;
+            if ended > 0 {
+                sessions.tell(&people);
+            }
+            Ok(ended)
+        })
+        .await
     }
 
     /// The names under which the sessions of one person may be indexed.

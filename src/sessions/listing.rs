@@ -55,7 +55,7 @@ pub struct Person {
 
 /// What names a session for operators: it opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionId(RecordName);
+pub struct SessionId(pub(super) RecordName);
 
 /// One session as operators see it.
 #[derive(Clone, Debug)]
@@ -137,8 +137,10 @@ impl Sessions {
             return Err(StoreError::Unsupported);
         }
         let there = self.store.get(id.0, None).await?.is_some();
+        let person = self.person_of(id);
         // Also when it seems gone: what was ended is surely over.
         self.make(Change::Remove(Gone { name: id.0, expires_at: self.expiry(self.clock.now()) })).await?;
+        self.tell(&person);
         Ok(there)
     }
 

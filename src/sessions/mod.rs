@@ -23,6 +23,7 @@ mod card;
 mod confirming;
 mod cookie;
 mod data;
+mod ended;
 mod ending;
 mod error;
 mod examination;
@@ -49,6 +50,7 @@ pub use cookie::{
     Chosen, CookieNames, CookieSettings, Malformed, Partitioned, Presented, Rounds, SameSite, is_cookie_name,
 };
 pub use data::SessionData;
+pub use ended::Ended;
 pub use error::SessionsError;
 pub use examination::examine;
 pub use lease::{Lease, Way};
@@ -132,6 +134,8 @@ pub struct Sessions {
     store: Arc<dyn Store>,
     operations: Arc<Operations>,
     registry: Registry,
+    /// Who is told of sessions that others end.
+    told: ended::Told,
     link: Link,
     outage_grace: Duration,
     confirmations: Confirmations,
@@ -190,6 +194,7 @@ impl Sessions {
             operations: Arc::clone(store.operations()),
             store: Arc::new(store),
             registry: Registry::default(),
+            told: ended::Told::default(),
             outage_grace: settings.outage_grace,
             confirmations: Confirmations::default(),
             round: Notify::new(),

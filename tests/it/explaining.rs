@@ -134,3 +134,22 @@ async fn explain_names_the_header_that_was_left_out() {
     let omitted = said["omitted"].to_string().to_lowercase();
     assert!(omitted.contains("x-bad") && omitted.contains("x-user-groups"), "{said}");
 }
+
+#[tokio::test]
+async fn explain_tells_where_people_sign_out_of_the_app_and_what_is_the_gateways_alone() {
+    let (world, rogue, app) = (World::new(), Rogue::start().await, Server::start().await);
+    let lines = "[apps.lms.logout]\npaths = [\"/logout\"]\non_end = { url = \"/internal/{sub}/end\" }\n";
+    world.write_config(&(rogue.table("rogue", "") + &world.app("lms", &app) + lines));
+    let url = |path: &str| format!("{}{path}", world.origin());
+    let person = json!({"sub": "u-1"});
+    let said = explain(&world, "GET", &url("/logout"), Some(&person));
+    assert_eq!(said["decision"], "admit", "{said}");
+    assert!(said["reason"].as_str().unwrap().contains("people sign out of the app here"), "{said}");
+    for (method, status) in [("GET", 302), ("POST", 303)] {
+        let said = explain(&world, method, &url("/logout"), None);
+        assert_eq!((&said["decision"], &said["status"]), (&json!("sign_out"), &json!(status)), "{said}");
+    }
+    assert_eq!(explain(&world, "DELETE", &url("/logout"), None)["decision"], "sign_in");
+    let said = explain(&world, "POST", &url("/internal/u-2/end"), Some(&person));
+    assert_eq!((&said["decision"], &said["status"]), (&json!("refuse"), &json!(403)), "{said}");
+}

@@ -134,6 +134,9 @@ mod embedding;
 /// Sign-out, here and at the provider.
 mod signing_out;
 
+/// Sign-out at an app's own address, and the app's own session.
+mod app_logout;
+
 /// Sign-outs that the provider tells of without a browser.
 mod back_channel_logout;
 

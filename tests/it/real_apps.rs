@@ -20,10 +20,35 @@ X-User-Groups = { claim = "custom_fields.groups", join = "," }
 
 /// A gateway in front of what listens on this port.
 async fn gateway(engine: &Engine, port: u16) -> Gateway {
+    gateway_with(engine, port, "").await
+}
+
+/// The same with these further lines.
+async fn gateway_with(engine: &Engine, port: u16, lines: &str) -> Gateway {
     let world = World::new();
     let app = world.app_at("lms", &world.origin(), &format!("http://127.0.0.1:{port}"));
-    let config = engine.table(&world, "school", "") + &app + HEADERS;
+    let config = engine.table(&world, "school", "") + &app + HEADERS + lines;
     world.start(&config).await
+}
+
+/// Django's admin on this port, with its data in this directory.
+async fn django(dir: &Path, port: u16) -> Program {
+    let site = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apps/django_school.py");
+    let database = dir.join("db.sqlite3");
+    let migrated = tokio::process::Command::new("/usr/bin/python3")
+        .args([site, "migrate"])
+        .env("DATABASE", &database)
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .unwrap();
+    assert!(migrated.success());
+    let django = Program::start("/usr/bin/python3", |command| {
+        command.args([site, "runserver", "--noreload", "--insecure"]).arg(format!("127.0.0.1:{port}"));
+        command.env("DATABASE", &database);
+    });
+    django.listens_on(port).await;
+    django
 }
 
 /// Signs out here and at the provider, and is asked for the password again afterwards.
@@ -80,21 +105,7 @@ async fn radicale_knows_who_is_signed_in_keeps_their_calendar_and_is_left_again(
 #[tokio::test]
 async fn django_admin_greets_who_is_signed_in_saves_what_they_enter_and_is_left_again() {
     let (engine, port, dir) = (Engine::trusted(), free_port(), tempfile::tempdir().unwrap());
-    let site = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apps/django_school.py");
-    let database = dir.path().join("db.sqlite3");
-    let migrated = tokio::process::Command::new("/usr/bin/python3")
-        .args([site, "migrate"])
-        .env("DATABASE", &database)
-        .stdout(Stdio::null())
-        .status()
-        .await
-        .unwrap();
-    assert!(migrated.success());
-    let django = Program::start("/usr/bin/python3", |command| {
-        command.args([site, "runserver", "--noreload", "--insecure"]).arg(format!("127.0.0.1:{port}"));
-        command.env("DATABASE", &database);
-    });
-    django.listens_on(port).await;
+    let _django = django(dir.path(), port).await;
     let gateway = gateway(&engine, port).await;
     let browser = Chromium::open().await;
     browser.goto(&gateway.url("/admin/")).await;
@@ -115,5 +126,72 @@ async fn django_admin_greets_who_is_signed_in_saves_what_they_enter_and_is_left_
     browser.log_in("ivanov").await;
     browser.is_at(&gateway.url("/admin/login/")).await;
     browser.reads("ivanov").await;
+    browser.close().await;
+}
+
+/// The cookies of the page that a script of its own can read.
+async fn cookies(browser: &Chromium) -> String {
+    browser.run("return document.cookie").await.as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn djangos_own_sign_out_signs_out_here_and_at_the_provider_and_the_next_person_finds_nothing_of_the_last()
+ {
+    let (engine, port, dir) = (Engine::trusted(), free_port(), tempfile::tempdir().unwrap());
+    let _django = django(dir.path(), port).await;
+    let lines = "[apps.lms.logout]\npaths = [\"/admin/logout/\"]\n\
+        clear_cookies = [\"sessionid\", \"legacy*\", { name = \"deep\", path = \"/admin\" }]\n";
+    let gateway = gateway_with(&engine, port, lines).await;
+    let browser = Chromium::open().await;
+    browser.goto(&gateway.url("/admin/")).await;
+    browser.log_in("petrova").await;
+    browser.is_at(&gateway.url("/admin/")).await;
+    browser.reads("МАРИЯ").await;
+    browser.run("document.cookie = 'legacy_a=petrova; path=/'; document.cookie = 'theme=dark; path=/'").await;
+
+    // Django refuses a form without its token: nobody has left.
+    let posted = "fetch('/admin/logout/', {method: 'POST'}).then(a => window.posted = a.status)";
+    browser.run(posted).await;
+    let status = async {
+        loop {
+            let status = browser.run("return window.posted || 0").await;
+            if status != 0 {
+                return status;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(status.await, 403);
+    browser.goto(&gateway.url("/admin/")).await;
+    browser.reads("МАРИЯ").await;
+
+    browser.press("#user-tools a[href='/admin/logout/']").await;
+    browser.reads("Выйти из школы?").await;
+    let mut at_provider = browser.url().await;
+    at_provider.set_query(None);
+    browser.press("#logout").await;
+    browser.is_at(&gateway.url("/_sso/signed-out")).await;
+    let left = cookies(&browser).await;
+    assert!(left.contains("theme=dark") && !left.contains("petrova"), "{left}");
+    browser.goto(&gateway.url("/admin/")).await;
+    browser.reads("Вход в школу").await;
+
+    // Signed out at the provider alone; another person comes over the session that still stands.
+    browser.log_in("petrova").await;
+    browser.is_at(&gateway.url("/admin/")).await;
+    browser.reads("МАРИЯ").await;
+    browser
+        .run("document.cookie = 'legacy_b=petrova; path=/'; document.cookie = 'deep=petrova; path=/admin'")
+        .await;
+    assert!(cookies(&browser).await.contains("deep=petrova"));
+    browser.goto(at_provider.as_str()).await;
+    browser.press("#logout").await;
+    browser.reads("Вы вышли").await;
+    browser.goto(&gateway.url("/_sso/sign-in?return_to=/admin/")).await;
+    browser.log_in("ivanov").await;
+    browser.is_at(&gateway.url("/admin/login/")).await;
+    browser.reads("ivanov").await;
+    let left = cookies(&browser).await;
+    assert!(left.contains("theme=dark") && !left.contains("petrova"), "{left}");
     browser.close().await;
 }

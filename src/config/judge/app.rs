@@ -1,6 +1,7 @@
 //! `[apps.*]`: where users see an app, where it runs, whom it asks for sign-in.
 
 use super::Judge;
+use super::own_session::Own;
 use super::values::{DAY, MINUTE, SECOND};
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
@@ -36,6 +37,14 @@ impl Judge<'_> {
         self.strength_can_be_known(&at.key("rules"), raw, all);
         let websocket_origins = self.origins(&at.key("websocket_origins"), &raw.websocket_origins);
         let cors_origins = self.origins(&at.key("cors_origins"), &raw.cors_origins);
+        let callbacks = [callback_path.as_ref(), silent.as_ref().and_then(Option::as_ref)];
+        let logout = logout_callback.as_ref().and_then(Option::as_ref);
+        let own = Own {
+            prefix: prefix.unwrap_or_default(),
+            endpoints,
+            callbacks: callbacks.into_iter().chain([logout]).flatten().map(String::as_str).collect(),
+        };
+        let own_session = self.own_session(&at.key("logout"), raw, &own);
         let redirect = raw.logout.redirect.as_deref();
         let redirect = redirect.map(|text| self.address(&at.key("logout").key("redirect"), text));
         let (origin, prefix) = url?;
@@ -57,6 +66,7 @@ impl Judge<'_> {
             websocket_origins: websocket_origins?,
             cors_origins: cors_origins?,
             logout_redirect: redirect.map_or(Some(None), |redirect| redirect.map(Some))?,
+            own_session: own_session?,
         })
     }
 

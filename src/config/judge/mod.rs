@@ -10,6 +10,7 @@ mod client;
 mod cookie;
 mod files;
 mod headers;
+mod own_session;
 mod profile;
 mod protocol;
 mod provider;

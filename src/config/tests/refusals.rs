@@ -1,6 +1,7 @@
 //! What is said of wrong configurations.
 
 mod cookie;
+mod own_session;
 mod providers;
 
 use super::*;
@@ -182,7 +183,6 @@ const REFUSALS: &[Refusal] = &[
     ("", "identity_jwt = { header = \"Cookie\" }", "", "apps.lms.identity_jwt.header", "can't be used"),
     ("", "identity_jwt = { header = \"x_auth_sub\" }", "", "apps.lms.identity_jwt.header", "x-auth-sub"),
     ("", "identity_jwt = { audience = \" \" }", "", "apps.lms.identity_jwt.audience", "is empty"),
-    ("", "logout = { paths = [\"/logout\"] }", "", "apps.lms.logout.paths", "is not supported yet"),
     ("", "logout = { redirect = \"/\" }", "", "apps.lms.logout.redirect", "is not a whole address"),
     (
         "",
@@ -368,8 +368,12 @@ const REFUSALS: &[Refusal] = &[
 
 #[test]
 fn every_refusal_blames_its_key_once_and_says_why() {
-    for (provider, app, more, key, said) in
-        REFUSALS.iter().chain(choosing::REFUSALS).chain(cookie::COOKIE).chain(providers::PROVIDERS)
+    for (provider, app, more, key, said) in REFUSALS
+        .iter()
+        .chain(choosing::REFUSALS)
+        .chain(cookie::COOKIE)
+        .chain(providers::PROVIDERS)
+        .chain(own_session::REFUSALS)
     {
         let text = with(provider, app, more);
         let problems = read_with(&text, &[]).expect_err(&text);

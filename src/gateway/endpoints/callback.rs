@@ -21,6 +21,7 @@ use crate::gateway::endpoints::silent;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{Login, again};
 use crate::gateway::negotiation::{Sender, is_for_a_frame};
+use crate::gateway::own_session::cookies::hand_over;
 use crate::gateway::pages::{SignInCause, frame};
 use crate::gateway::renewal;
 use crate::gateway::request::Facts;
@@ -268,6 +269,7 @@ pub(super) async fn begin_session(
     let set = cookies.len();
     cookies.extend(app.cookies.clear(facts.headers, set));
     let (name, provider) = (&app.settings.name, provider.name());
+    cookies.extend(hand_over(gateway, app, facts.headers, provider, &live.data().subject));
     tracing::info!(target: AUDIT, event = "sign_in", %client, app = %name, provider, subject, "signed in");
     Ok(cookies)
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
+use http::header::HeaderValue;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -17,6 +17,7 @@ use crate::gateway::apps::{Endpoint, Protected};
 use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
 use crate::gateway::negotiation::{Sender, is_speculative};
+use crate::gateway::own_session::{cookies, on_end};
 use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
 use crate::gateway::request::Facts;
 use crate::gateway::ticket::{open, seal};
@@ -56,25 +57,67 @@ pub async fn sign_out(
     // SECURITY: another site must not be able to sign a person out by a link or a form (CSRF). Also where no
     // session came: browsers withhold its cookie from another site's form, and it would live on unseen.
     if asks && agreed() != Some(true) {
-        return Ok(ask(worker, app, person.as_ref(), back.as_deref(), &parts));
+        return Ok(ask(worker, app, person.as_ref(), back.as_deref(), &parts.headers));
     }
     if let Some(person) = &person {
-        worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
-        let data = person.live.data();
-        let (name, provider) = (&app.settings.name, &data.provider);
-        if let Some(provider) = app.provider_named(provider) {
-            renewal::revoke(&worker.gateway, provider, &data);
-        }
-        worker.gateway.metrics.sign_out(provider, "user");
-        let (client, subject) = (trail.record.client, trail.record.subject.as_deref());
-        tracing::info!(target: AUDIT, event = "sign_out", %client, app = %name, %provider, subject, "signed out");
+        end(worker, app, person, By::User, trail).await?;
+        on_end::tell(&worker.gateway, Some(app), &person.live.data());
     }
     // What was to be set for a session that is over now is deleted instead.
-    trail.cookies = app.cookies.clear(&parts.headers, 0);
-    trail.cookies.extend(app.cookies.unmark(&parts.headers));
-    let left = provider_of(app, person.as_ref(), &parts.headers);
-    trail.cookies.extend(left.and_then(|provider| choice::remember_leaving(app, provider)));
-    leave(worker, app, person.as_ref(), back, &parts)
+    trail.cookies = cookies_after(app, person.as_ref(), &parts.headers);
+    trail.cookies.extend(cookies::clear(app, &parts.headers, &HeaderMap::new()));
+    leave(worker, app, person.as_ref(), back, &parts.method, &parts.headers)
+}
+
+/// How a person signs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// At our own endpoint.
+    User,
+    /// At an address of the app's own.
+    App,
+}
+
+impl By {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::App => "app",
+        }
+    }
+}
+
+/// Ends a person's session here, in the store first, and revokes its tokens.
+///
+/// # Errors
+/// When the store cannot end it: then it is not reported as ended.
+pub async fn end(
+    worker: &Worker,
+    app: &Protected,
+    person: &Person,
+    by: By,
+    trail: &Trail,
+) -> Result<(), Failure> {
+    worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
+    let data = person.live.data();
+    let (name, provider) = (&app.settings.name, &data.provider);
+    if let Some(provider) = app.provider_named(provider) {
+        renewal::revoke(&worker.gateway, provider, &data);
+    }
+    let by = by.name();
+    worker.gateway.metrics.sign_out(provider, by);
+    let (client, subject) = (trail.record.client, trail.record.subject.as_deref());
+    tracing::info!(target: AUDIT, event = "sign_out", by, %client, app = %name, %provider, subject, "signed out");
+    Ok(())
+}
+
+/// The cookies of ours that an answer after a sign-out sets: the session's are deleted.
+pub fn cookies_after(app: &Protected, person: Option<&Person>, headers: &HeaderMap) -> Vec<HeaderValue> {
+    let left = provider_of(app, person, headers);
+    let mut cookies = app.cookies.clear(headers, 0);
+    cookies.extend(app.cookies.unmark(headers));
+    cookies.extend(left.and_then(|provider| choice::remember_leaving(app, provider)));
+    cookies
 }
 
 /// Where the provider sends the browser after a sign-out: on to where the person wanted, or a page.
@@ -110,12 +153,16 @@ fn signed_out_page(
 }
 
 /// Sends the browser on: to the provider's own sign-out, or where a sign-out ends.
-fn leave(
+///
+/// # Errors
+/// Never for a checked configuration.
+pub fn leave(
     worker: &Worker,
     app: &Protected,
     person: Option<&Person>,
     back: Option<String>,
-    parts: &Parts,
+    method: &Method,
+    headers: &HeaderMap,
 ) -> Result<Response<Body>, Failure> {
     let wanted = back
         .map(|path| app.address(&path))
@@ -124,7 +171,7 @@ fn leave(
     let landing =
         app.url_of(Endpoint::SignedOut).ok_or(Failure::Internal("the landing page is no address"))?;
     let data = person.map(|person| person.live.data());
-    let request = provider_of(app, person, &parts.headers).and_then(|provider| {
+    let request = provider_of(app, person, headers).and_then(|provider| {
         provider.end_session(EndSession {
             id_token: data.as_ref().and_then(|data| data.tokens.id.as_ref()),
             provider_session: data.as_ref().and_then(|data| data.provider_session.as_deref()),
@@ -133,13 +180,13 @@ fn leave(
         })
     });
     // A GET would be repeated with its method by some browsers after 302; after a form it must not be.
-    let status = if parts.method == Method::POST { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
+    let status = if *method == Method::POST { StatusCode::SEE_OTHER } else { StatusCode::FOUND };
     match request {
         Some(EndSessionRequest::Redirect(address)) => redirect(status, address.as_str()),
         Some(EndSessionRequest::Form { action, fields }) => {
             let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
             let page = Page::PostToProvider { action: action.as_str(), fields: &fields };
-            Ok(worker.gateway.pages.render(&page, Language::of(&parts.headers)))
+            Ok(worker.gateway.pages.render(&page, Language::of(headers)))
         }
         None if to.is_empty() => {
             let state = seal(worker, app, AFTER, REMAINS);
@@ -163,12 +210,13 @@ fn provider_of<'a>(
     }
 }
 
-fn ask(
+/// Asks the person whether they want to sign out.
+pub fn ask(
     worker: &Worker,
     app: &Protected,
     person: Option<&Person>,
     back: Option<&str>,
-    parts: &Parts,
+    headers: &HeaderMap,
 ) -> Response<Body> {
     let (action, stay) = (app.path_of(Endpoint::SignOut), app.front_page());
     // The page's own form comes from this site and needs no ticket, unless the browser hides where it stood.
@@ -178,15 +226,13 @@ fn ask(
         ticket: &ticket,
         return_to: back,
         stay: &stay,
-        provider: match provider_of(app, person, &parts.headers)
-            .and_then(|provider| provider.sign_out_scheme())
-        {
+        provider: match provider_of(app, person, headers).and_then(|provider| provider.sign_out_scheme()) {
             None => Provider::None,
             Some(Scheme::Https) => Provider::Https,
             Some(Scheme::Http) => Provider::Http,
         },
     };
-    worker.gateway.pages.render(&page, Language::of(&parts.headers))
+    worker.gateway.pages.render(&page, Language::of(headers))
 }
 
 /// What sealed texts are for: each opens in its own place only.

@@ -68,6 +68,13 @@ pub enum Page<'a> {
         /// Where the sign-out goes on to.
         provider: Provider,
     },
+    /// Another site sent the person to the app's own sign-out address.
+    ConfirmLeaving {
+        /// That address.
+        leave: &'a str,
+        /// Where to go when the person stays signed in.
+        stay: &'a str,
+    },
     /// A sign-out request that is too long for an address: the person posts it to the provider.
     PostToProvider {
         /// The provider's end-session endpoint.
@@ -330,6 +337,7 @@ impl<'a> Page<'a> {
             | Self::Failure { reference, .. } => Some(reference),
             Self::Choose { .. }
             | Self::SignedOut { .. }
+            | Self::ConfirmLeaving { .. }
             | Self::EnterOnPhone { .. }
             | Self::InFrame { .. }
             | Self::ConfirmSignOut { .. }
@@ -403,6 +411,10 @@ impl<'a> Page<'a> {
                     Some(Action::Link { label: texts::STAY, to: stay }),
                 ]
             }
+            Self::ConfirmLeaving { leave, stay } => [
+                Some(Action::Link { label: texts::SIGN_OUT, to: leave }),
+                Some(Action::Link { label: texts::STAY, to: stay }),
+            ],
             Self::PostToProvider { action, fields } => {
                 [Some(Action::Post { label: texts::FINISH, to: action, fields: fields.to_vec() }), None]
             }
@@ -424,6 +436,7 @@ impl<'a> Page<'a> {
             Self::SendForm { .. } => Sends::ByScript,
             Self::Choose { by_email: None, .. }
             | Self::SignInFailed { .. }
+            | Self::ConfirmLeaving { .. }
             | Self::SignedOut { .. }
             | Self::EnterOnPhone { .. }
             | Self::InFrame { .. }

@@ -56,7 +56,7 @@ impl Page<'_> {
                 },
                 advice: texts::SHARED_COMPUTER,
             },
-            Self::ConfirmSignOut { .. } => Summary {
+            Self::ConfirmSignOut { .. } | Self::ConfirmLeaving { .. } => Summary {
                 status: StatusCode::OK,
                 code: "confirm-sign-out",
                 mark: Mark::Question,

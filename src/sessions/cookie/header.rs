@@ -10,6 +10,9 @@ pub(super) const CHOSEN: &[u8] = b"-provider";
 /// What stands before the identifier in the name of what a browser has us keep.
 pub(super) const ASIDE: &[u8] = b"-form-";
 
+/// How the name of the last person's cookie ends.
+pub(super) const PERSON: &[u8] = b"-person";
+
 /// The pairs of all `Cookie` headers, as name and value. A pair without `=` is a name with an empty value.
 pub(super) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let segments = headers.get_all(COOKIE).into_iter().flat_map(|value| segments(value.as_bytes()));
@@ -50,7 +53,7 @@ pub(super) fn strip_set(headers: &mut HeaderMap, own: &impl Fn(&[u8]) -> bool) {
 }
 
 /// Whether a name is one of ours: an optional `__Host-` or `__Secure-`, the stem, an optional port, and then
-/// nothing, the number of a piece, a login, a form that is kept, or the chosen provider.
+/// nothing, the number of a piece, a login, a form that is kept, the chosen provider, or the last person.
 pub(super) fn is_own(name: &[u8], stem: &[u8]) -> bool {
     let Some(rest) = without_prefix(name).strip_prefix(stem) else { return false };
     let rest = match rest.strip_prefix(b"-") {
@@ -63,7 +66,7 @@ pub(super) fn is_own(name: &[u8], stem: &[u8]) -> bool {
     match rest {
         [] => true,
         [b'.', number @ ..] => number.iter().all(u8::is_ascii_digit),
-        _ => rest == CHOSEN || rest.starts_with(b"-login-") || rest.starts_with(ASIDE),
+        _ => rest == CHOSEN || rest == PERSON || rest.starts_with(b"-login-") || rest.starts_with(ASIDE),
     }
 }
 

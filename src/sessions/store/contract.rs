@@ -20,11 +20,13 @@ use crate::sessions::{
 };
 
 mod aside;
+mod ended;
 mod listing;
 mod renewals;
 mod shared;
 mod sharing;
 pub(in crate::sessions) use aside::*;
+pub(in crate::sessions) use ended::*;
 pub(in crate::sessions) use listing::*;
 pub(in crate::sessions) use renewals::*;
 pub(in crate::sessions) use shared::{Fault, PATIENCE, SharedStore};
@@ -65,6 +67,7 @@ macro_rules! keeps_the_contract {
             who_goes_from_page_to_page_meets_each_that_stands_once_whatever_comes_and_goes
             the_list_of_one_person_holds_their_sessions_alone
             a_session_is_ended_by_the_name_that_the_list_gives_it
+            who_ends_sessions_from_outside_is_told_whose_they_were
             work_is_done_once_and_again_where_it_failed
             a_provider_session_that_is_over_is_remembered_for_minutes
             what_is_ended_in_one_process_is_over_in_every_other_that_holds_it_open

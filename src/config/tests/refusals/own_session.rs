@@ -1,0 +1,102 @@
+//! What is refused in `[apps.*.logout]` of the app's own session.
+
+use super::Refusal;
+
+pub(super) const REFUSALS: &[Refusal] = &[
+    ("", "logout = { paths = [] }", "", "apps.lms.logout.paths", "is empty"),
+    (
+        "",
+        "logout = { paths = [\"/bye\", \"logout\"] }",
+        "",
+        "apps.lms.logout.paths[1]",
+        "does not begin with a slash",
+    ),
+    ("", "logout = { paths = [\"/*\"] }", "", "apps.lms.logout.paths[0]", "which the app never sees"),
+    ("", "logout = { paths = [\"/_sso/sign-out\"] }", "", "apps.lms.logout.paths[0]", "own endpoints"),
+    (
+        "",
+        "logout = { paths = [\"/_sso/callback\"] }",
+        "",
+        "apps.lms.logout.paths[0]",
+        "the provider sends people to",
+    ),
+    ("", "logout = { paths = [\"/a?b\"] }", "", "apps.lms.logout.paths[0]", "never the query"),
+    (
+        "",
+        "logout = { clear_cookies = [\"*\"] }",
+        "",
+        "apps.lms.logout.clear_cookies[0]",
+        "is not a cookie's name",
+    ),
+    (
+        "",
+        "logout = { clear_cookies = [{}] }",
+        "",
+        "apps.lms.logout.clear_cookies[0].name",
+        "write the cookie's name",
+    ),
+    (
+        "",
+        "logout = { clear_cookies = [7] }",
+        "",
+        "apps.lms.logout.clear_cookies[0]",
+        "text in quotes or a table",
+    ),
+    (
+        "",
+        "logout = { clear_cookies = [{ name = \"a\", domain = \"other.example\" }] }",
+        "",
+        "apps.lms.logout.clear_cookies[0].domain",
+        "is not the app's domain",
+    ),
+    (
+        "",
+        "logout = { clear_cookies = [{ name = \"a\", path = \"b;c\" }] }",
+        "",
+        "apps.lms.logout.clear_cookies[0].path",
+        "is not a path",
+    ),
+    (
+        "",
+        "logout = { clear_cookies = [{ name = \"__Host-a\", path = \"/b\" }] }",
+        "",
+        "apps.lms.logout.clear_cookies[0].name",
+        "take out path and domain",
+    ),
+    ("", "logout = { on_end = {} }", "", "apps.lms.logout.on_end.url", "a path of the app's"),
+    (
+        "",
+        "logout = { on_end = { url = \"https://app.example/logout\" } }",
+        "",
+        "apps.lms.logout.on_end.url",
+        "begin it with one slash",
+    ),
+    (
+        "",
+        "logout = { on_end = { url = \"/logout?user={email}\" } }",
+        "",
+        "apps.lms.logout.on_end.url",
+        "{sub} and {provider}",
+    ),
+    (
+        "",
+        "logout = { on_end = { url = \"/a\", method = \"post\" } }",
+        "",
+        "apps.lms.logout.on_end.method",
+        "did you mean \"POST\"?",
+    ),
+    (
+        "",
+        "logout = { paths = [\"/logout\"], on_end = { url = \"/logout?user={sub}\" } }",
+        "",
+        "apps.lms.logout.on_end.url",
+        "is among logout.paths",
+    ),
+    (
+        "",
+        "logout = { on_end = { url = \"/_sso/sign-out\" } }",
+        "",
+        "apps.lms.logout.on_end.url",
+        "own endpoints",
+    ),
+];

@@ -1,0 +1,131 @@
+//! The cookies of an app that go when another person signs in with the same browser, so that nobody lands in the
+//! previous person's session of the app.
+//!
+//! Who was signed in last outlives the session: a cookie of ours holds a keyed hash of the person, which tells
+//! nobody who it was. A browser that brings none is taken for another person's.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{HeaderMap, HeaderValue};
+
+use super::way::names;
+use crate::foundation::origin::Scheme;
+use crate::gateway::Gateway;
+use crate::gateway::apps::Protected;
+
+/// The most cookies of a browser that are cleared by a pattern; browsers keep up to 180 of a site.
+const MOST: usize = 200;
+
+/// A deletion's attributes.
+const OVER: &str = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+
+/// A cookie that an app sets, as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppCookie {
+    /// Its name, or how it begins.
+    pub name: String,
+    /// Whether more may follow.
+    pub extent: Extent,
+    /// Its `Path`; left out: `/` and the app's prefix.
+    pub path: Option<String>,
+    /// Its `Domain`; left out: none.
+    pub domain: Option<String>,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// One cookie.
+    Whole,
+    /// All that begin so, of those that the browser sends.
+    Beginning,
+}
+
+impl AppCookie {
+    fn is(&self, name: &[u8]) -> bool {
+        match self.extent {
+            Extent::Whole => name == self.name.as_bytes(),
+            Extent::Beginning => name.starts_with(self.name.as_bytes()),
+        }
+    }
+}
+
+/// What the answer to a sign-in sets besides the session: it remembers the person and, unless they are the one
+/// who was here last, deletes the cookies that the apps of this origin name.
+pub fn hand_over(
+    gateway: &Gateway,
+    app: &Protected,
+    headers: &HeaderMap,
+    provider: &str,
+    subject: &str,
+) -> Vec<HeaderValue> {
+    let here = || gateway.apps.iter().filter(|other| other.origin == app.origin);
+    if here().all(|app| app.settings.own_session.cookies.is_empty()) {
+        return Vec::new();
+    }
+    let marks: Vec<String> = marks(gateway, app, provider, subject).collect();
+    let last = app.cookies.last_person(headers);
+    let same = last.is_some_and(|last| marks.iter().any(|mark| mark.as_bytes() == last));
+    let mut set = Vec::new();
+    if !same {
+        set.extend(here().flat_map(|app| clear(app, headers, &HeaderMap::new())));
+    }
+    set.extend(marks.first().and_then(|mark| app.cookies.remember_person(mark)));
+    set
+}
+
+/// `Set-Cookie` values that delete the app's cookies, but for those that its own `answer` sets.
+pub fn clear(app: &Protected, headers: &HeaderMap, answer: &HeaderMap) -> Vec<HeaderValue> {
+    let set = |name: &[u8]| {
+        answer.get_all(http::header::SET_COOKIE).iter().any(|set| {
+            set.as_bytes().split(|byte| *byte == b'=').next().is_some_and(|set| set.trim_ascii() == name)
+        })
+    };
+    let mut values = Vec::new();
+    for cookie in &app.settings.own_session.cookies {
+        let named: Vec<&[u8]> = match cookie.extent {
+            Extent::Whole => vec![cookie.name.as_bytes()],
+            Extent::Beginning => names(headers).filter(|name| cookie.is(name)).take(MOST).collect(),
+        };
+        for name in named.into_iter().filter(|name| !set(name) && !app.cookies.is_own(name)) {
+            values.extend(deletions(app, cookie, name));
+        }
+    }
+    values
+}
+
+/// A cookie goes only by the very name, path and domain that it was set with (RFC 6265bis section 5.7).
+fn deletions(app: &Protected, cookie: &AppCookie, name: &[u8]) -> Vec<HeaderValue> {
+    let prefix = &app.settings.prefix;
+    let below = format!("{prefix}/");
+    // RFC 6265bis section 4.1.3.2: such a cookie has this path and no domain.
+    let bound = name.starts_with(b"__Host-");
+    let paths = match &cookie.path {
+        _ if bound => vec!["/"],
+        Some(path) => vec![path.as_str()],
+        None if prefix.is_empty() => vec!["/"],
+        None => vec!["/", prefix.as_str(), below.as_str()],
+    };
+    let domain = cookie.domain.as_ref().filter(|_| !bound);
+    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let secure = if app.settings.origin.scheme() == Scheme::Https { "; Secure" } else { "" };
+    let value = |path| {
+        let attributes = format!("=; {OVER}; Path={path}{domain}{secure}");
+        HeaderValue::from_bytes(&[name, attributes.as_bytes()].concat()).ok()
+    };
+    paths.into_iter().filter_map(value).collect()
+}
+
+/// What stands for a person in a browser, under each key of the ring.
+fn marks(gateway: &Gateway, app: &Protected, provider: &str, subject: &str) -> impl Iterator<Item = String> {
+    let field = format!("last person\0{}", app.origin);
+    // The length keeps provider and subject apart whatever characters they hold.
+    let person = format!("{}:{provider}{subject}", provider.len());
+    let marks: Vec<String> = gateway
+        .sessions
+        .keys()
+        .index_names(&field, &person)
+        .map(|mark| URL_SAFE_NO_PAD.encode(mark))
+        .collect();
+    marks.into_iter()
+}
