@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 
+mod contrast;
+
 use super::*;
 use crate::gateway::rounds::LoopCause;
 use crate::identity::mapping::Missing;
@@ -483,37 +485,4 @@ fn a_script_without_a_session_is_told_where_to_sign_in() {
     let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(problem["sign_in"], address);
     assert_eq!(problem["title"], "Нужно войти");
-}
-
-/// The value of a custom property in a part of the style, as relative luminance (WCAG 2.2, section 1.4.3).
-fn luminance(style: &str, property: &str) -> f64 {
-    let hex = style.split(&format!("--{property}: #")).nth(1).unwrap();
-    let channel = |at: usize| {
-        let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
-        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-    };
-    0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
-}
-
-#[test]
-fn text_stands_out_by_light_and_in_the_dark() {
-    let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
-    for (scheme, style) in [("light", light), ("dark", dark)] {
-        for (text, ground) in [
-            ("text", "card"),
-            ("text", "ground"),
-            ("text", "field"),
-            ("soft", "card"),
-            ("link", "card"),
-            ("on-accent", "accent"),
-            ("done", "done-tint"),
-            ("closed", "closed-tint"),
-            ("trouble", "trouble-tint"),
-            ("question", "question-tint"),
-        ] {
-            let (a, b) = (luminance(style, text), luminance(style, ground));
-            let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
-            assert!(contrast >= 4.5, "{scheme}: {text} on {ground} has {contrast:.2}");
-        }
-    }
 }

@@ -63,13 +63,13 @@ impl CookieNames {
 
     fn asides<'a>(&self, headers: &'a HeaderMap) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         header::pairs(headers).filter_map(move |(name, value)| {
-            let id = name.strip_prefix(self.session.as_bytes())?.strip_prefix(header::ASIDE)?;
+            let id = name.strip_prefix(self.own.as_bytes())?.strip_prefix(header::ASIDE)?;
             Some((id, value))
         })
     }
 
     fn aside_name(&self, id: &str) -> String {
-        format!("{}{}{id}", self.session, String::from_utf8_lossy(header::ASIDE))
+        format!("{}{}{id}", self.own, String::from_utf8_lossy(header::ASIDE))
     }
 }
 
