@@ -186,6 +186,10 @@ fn walk(
                         "nobody is signed in: a navigation is sent to the provider (302), a script gets 401"
                     },
                 ),
+                Unsigned::Keep if *method != Method::POST => (
+                    Some(403),
+                    "nobody is signed in: a page says that nothing was sent (403), a script gets 401",
+                ),
                 Unsigned::Keep => (
                     None,
                     "nobody is signed in: a form of the app's own is kept and sent after the sign-in, up to \
@@ -199,6 +203,9 @@ fn walk(
             let (status, what) = match Unsigned::of(method, Intent::Navigation) {
                 Unsigned::SignIn => {
                     (Some(302), "a navigation is sent to the provider again (302), a script gets 401")
+                }
+                _ if *method != Method::POST => {
+                    (Some(403), "a page says that nothing was sent (403), a script gets 401")
                 }
                 _ => (
                     None,

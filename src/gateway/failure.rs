@@ -229,9 +229,9 @@ impl Failure {
             | Self::Login(_)
             | Self::SignIn(_)
             | Self::SessionTooLarge(_) => audience.retry.or(Some(&sign_in)),
-            // A login is begun anew, as its response can't be taken twice; anything else is just asked again.
-            Self::Store(_) => audience.retry.or(audience.target),
-            Self::Upstream(_) => audience.target,
+            // A login is begun anew, as its response can't be taken twice, and a form that was kept is sent from its
+            // page; anything else is just asked again.
+            Self::Store(_) | Self::Upstream(_) => audience.retry.or(audience.target),
             _ => None,
         };
         let sign_out = audience.app.map(|app| app.path_of(Endpoint::SignOut)).unwrap_or_default();

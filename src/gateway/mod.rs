@@ -211,13 +211,20 @@ impl Worker {
                 let signed_in = admission.profile().is_some();
                 trail.record.decision = if signed_in { Decision::Admitted } else { Decision::Public };
                 let marks = survey.marks;
-                let instead = if kept_forms::may_be_marker(&request) {
-                    Some(Box::pin(kept_forms::take(self, app, &mut request, person.as_ref(), trail)).await?)
+                let (instead, spare) = if kept_forms::may_be_marker(&request) {
+                    let taken = kept_forms::take(self, app, &mut request, person.as_ref(), trail);
+                    Box::pin(taken).await.map(|(instead, spare)| (Some(instead), spare))?
                 } else {
-                    None
+                    (None, None)
                 };
                 let onward = Onward { request, instead, marks };
-                let answer = forwarding::forward(self, app, visitor, admission, person, onward).await?;
+                let answer = forwarding::forward(self, app, visitor, admission, person, onward).await;
+                if let (Err(Failure::Upstream(error)), Some(spare)) = (&answer, spare)
+                    && error.is_unsent()
+                {
+                    Box::pin(spare.keep(self, app, trail)).await;
+                }
+                let answer = answer?;
                 if !trail.cookies.is_empty() && response::is_for_everybody(answer.headers()) {
                     // SECURITY: a shared cache would hand this person's cookie to others.
                     trail.cookies.clear();

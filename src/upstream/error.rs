@@ -96,6 +96,19 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the app can have seen nothing of the request.
+    pub const fn is_unsent(&self) -> bool {
+        matches!(
+            self,
+            Self::ServerName { .. }
+                | Self::HostHeader
+                | Self::Resolve { .. }
+                | Self::Connect { .. }
+                | Self::Tls { .. }
+                | Self::ConnectTimeout { .. }
+        )
+    }
+
     /// A stable word for logs and metrics.
     pub const fn code(&self) -> &'static str {
         match self {

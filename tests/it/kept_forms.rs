@@ -276,6 +276,29 @@ async fn an_app_with_a_prefix_of_its_own_gets_its_form() {
 }
 
 #[tokio::test]
+async fn an_app_that_could_not_be_reached_costs_no_form() {
+    let (gateway, _rogue, app) = gateway("").await;
+    let browser = Browser::new();
+    let kept = browser.send(form(&gateway.url("/quiz")).body(URLENCODED, "a=1")).await;
+    let page = signed_in(&browser, kept).await.expect(200);
+    let address = app.address();
+    drop(app);
+    let failed = press(&browser, &page).await.expect(502);
+    let again = links(&failed.text()).pop().unwrap();
+    let app = Server::start_at(address).await;
+    let page = browser.visit(&again).await.expect(200);
+    press(&browser, &page).await.expect(200);
+    assert_eq!((app.last().target(), app.last().body.as_slice()), ("/quiz", &b"a=1"[..]));
+    // One that may have seen it gets it once only.
+    let other = browser.fresh();
+    let kept = other.send(form(&gateway.url("/quiz")).body(URLENCODED, "a=2")).await;
+    let page = signed_in(&other, kept).await.expect(200);
+    app.answer(|_| Answer::Close);
+    press(&other, &page).await.expect(502);
+    press(&other, &page).await.expect(403);
+}
+
+#[tokio::test]
 async fn a_person_who_chooses_a_provider_first_comes_back_to_the_form() {
     let (world, app) = (World::new(), Server::start().await);
     let rogues = [Rogue::start().await, Rogue::start().await];

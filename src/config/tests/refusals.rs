@@ -15,7 +15,8 @@ fn a_problem_reads_like_this() {
         "config.toml:11:1: [session] idle_timout is not a key that Vestibule knows
    11 | idle_timout = \"8h\"
       | ^^^^^^^^^^^
-   found: idle_timout   expected: one of cookie, form_limit, idle_timeout, keys, lifetime, max_sessions, outage_grace, redis, store
+   found: idle_timout
+   expected: one of cookie, form_limit, idle_timeout, keys, lifetime, max_sessions, outage_grace, redis, store
    mend: did you mean idle_timeout?"
     );
 }

@@ -1,4 +1,4 @@
-// Warns before the session ends and renews it while somebody works on the page. See docs/session-script.md.
+// Warns before the session ends and renews it while somebody works on the page. See docs/forms-and-scripts.md.
 (() => {
   "use strict";
   const { src, dataset: options } = document.currentScript;

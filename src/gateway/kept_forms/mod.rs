@@ -3,28 +3,28 @@
 //! [`keep`] lays what was sent aside, sealed, and gives the browser a [`Slip`] in a cookie, without which nobody can
 //! find or read it. After the sign-in `E/resend` shows a page whose form goes to the very address of the first one; it
 //! holds a marker in place of the content. The marker takes the way of every request, so that rules and headers are
-//! those of a form that this person sends now, and [`take`] puts the content in its place where it is admitted.
+//! those of a form that this person sends now, and [`take`] finds the content where it is admitted.
 
 mod room;
+mod sending;
 mod slip;
 mod stored;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, REFERER, REFRESH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER, REFRESH};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 pub use self::room::Room;
+pub use self::sending::{Spare, may_be_marker, take};
 pub use self::slip::{FIELD, Slip, address, sign_in_as_sender};
 pub use self::stored::Instead;
 
 use self::room::{Full, Place};
 use super::apps::Protected;
-use super::authentication::Person;
 use super::failure::Failure;
 use super::negotiation::Sender;
 use super::pages::{Language, Page, Unsent};
@@ -95,7 +95,7 @@ pub async fn keep(
     let received = tokio::time::timeout(SLOWEST, receive(&mut body, limit, &mut place, &mut stored)).await;
     received.map_err(|_| Failure::NothingSent(Unsent::NotKept))??;
     // The session ended once more, between the page that sends a kept form and its marker.
-    let marked = stored.get(head..).and_then(slip::marked).filter(|_| kind == MARKER_KIND);
+    let marked = stored.get(head..).and_then(slip::marked).filter(|_| kind == slip::MARKER_KIND);
     if let Some(id) = marked.filter(|id| Slip::open(worker, app, facts.headers, id).is_some()) {
         return kept(worker, app, facts.headers, id, unsent);
     }
@@ -171,51 +171,4 @@ fn kept(
         .headers_mut()
         .insert(REFRESH, refresh.map_err(|_| Failure::Internal("an address is no header value"))?);
     Ok(answer)
-}
-
-/// What a marker comes as: no form of an app's is sent so, but for a curiosity.
-const MARKER_KIND: &str = "text/plain";
-
-/// Whether a request may hold a marker in place of a kept form. Asked of every request that is admitted.
-pub fn may_be_marker(request: &Request<Incoming>) -> bool {
-    let is = |name, value: &str| request.headers().get(name).is_some_and(|found| found == value);
-    *request.method() == Method::POST
-        && is(CONTENT_TYPE, MARKER_KIND)
-        && is(CONTENT_LENGTH, slip::MARKER_LENGTH)
-}
-
-/// Takes the kept form that the marker of this request stands for: it is gone by that. What is no marker after all
-/// goes on as it came.
-///
-/// # Errors
-/// When the form was sent before or is too old, or somebody else has signed in.
-pub async fn take(
-    worker: &Worker,
-    app: &Protected,
-    request: &mut Request<Incoming>,
-    person: Option<&Person>,
-    trail: &mut Trail,
-) -> Result<Box<Instead>, Failure> {
-    let content = Limited::new(request.body_mut(), slip::MARKER_BYTES).collect().await;
-    let content: Bytes = content.map_err(|_| Failure::BadRequest("a form broke off"))?.to_bytes();
-    let Some(id) = slip::marked(&content) else { return Ok(Box::new(Instead::unchanged(content))) };
-    let facts = Facts::of(request.method(), request.uri(), request.headers())?;
-    trail.retry = Some(app.address(&app.front_page()));
-    let gone = || Failure::NothingSent(Unsent::Gone);
-    // SECURITY: another site can't have it sent, nor to another address.
-    let own = Sender::of(facts.headers, &app.settings.origin) == Sender::App;
-    let slip = Slip::open(worker, app, facts.headers, id).filter(|slip| own && slip.target == facts.target());
-    let slip = slip.ok_or_else(gone)?;
-    // SECURITY: what one person wrote is not sent in another's name.
-    if slip.is_anothers(worker, person) {
-        trail.retry = Some(sign_in_as_sender(app, id));
-        return Err(Failure::NothingSent(Unsent::AnotherPerson));
-    }
-    let secret = slip.secret().ok_or_else(gone)?;
-    worker.gateway.forms.leave(&secret.name());
-    trail.cookies.extend(app.cookies.drop_aside(id));
-    let stored = worker.gateway.sessions.take_up(&secret).await.map_err(Failure::Store)?;
-    let instead = stored.and_then(Instead::of).ok_or_else(gone)?;
-    tracing::info!(app = %app.settings.name, client = %trail.record.client, bytes = instead.len(), "a kept form is sent on");
-    Ok(Box::new(instead))
 }

@@ -173,7 +173,8 @@ mod tests {
         assert_eq!(grown(NOW), Ok(()));
         assert_eq!(room.taken().waiting.len(), 1);
         drop(room.enter(client(2), Timestamp::from_secs(2001)));
-        assert_eq!((room.taken().bytes, room.taken().by_end.len()), (0, 0));
+        let taken = room.taken();
+        assert_eq!((taken.bytes, taken.by_end.len()), (0, 0));
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::sessions::Whose;
 /// The field of the marker.
 pub const FIELD: &str = "vestibule-form";
 
+/// What a marker comes as: no form of an app's is sent so, but for a curiosity.
+pub(super) const MARKER_KIND: &str = "text/plain";
+
 /// The length of a marker, as `Content-Length` has it: field, `=`, identifier and line break, as browsers write
 /// `text/plain` forms (HTML section 4.10.21.8).
 pub(super) const MARKER_LENGTH: &str = "29";

@@ -36,8 +36,8 @@ struct Fields {
 
 impl Instead {
     /// The form that was stored; `None` for anything that was not stored here.
-    pub(super) fn of(stored: Vec<u8>) -> Option<Self> {
-        let mut body = Bytes::from(stored);
+    pub(super) fn of(stored: Bytes) -> Option<Self> {
+        let mut body = stored;
         let kind = HeaderValue::from_maybe_shared(field(&mut body)?).ok()?;
         let page = HeaderValue::from_maybe_shared(field(&mut body)?).ok().filter(|page| !page.is_empty());
         Some(Self { body, fields: Some(Fields { kind, page }) })
@@ -106,7 +106,7 @@ mod tests {
             let kind = HeaderValue::try_from(kind).unwrap();
             let mut stored = head(&kind, Some(&page).filter(|page| !page.is_empty()));
             stored.extend_from_slice(&body);
-            let (request, back) = came_back(Instead::of(stored).unwrap());
+            let (request, back) = came_back(Instead::of(stored.into()).unwrap());
             prop_assert_eq!(back, body);
             prop_assert_eq!(&request.headers()[CONTENT_TYPE], &kind);
             prop_assert_eq!(request.headers().get(REFERER), Some(&page).filter(|page| !page.is_empty()));
@@ -114,7 +114,7 @@ mod tests {
 
         #[test]
         fn what_was_stored_by_nobody_does_no_harm(bytes: Vec<u8>) {
-            drop(Instead::of(bytes));
+            drop(Instead::of(bytes.into()));
         }
     }
 
