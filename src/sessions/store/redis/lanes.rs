@@ -12,13 +12,10 @@ use redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, from_redis_value};
 use tokio::time::timeout;
 
 use super::fault::Fault;
+use super::replicas::{Confirmation, Pace, Replicas};
 use super::servers::{self, Role};
 use super::settings::{Address, RedisSettings, Topology};
 use super::slots::{self, Range};
-
-/// How long a master whose last replica has just left is not believed to be the master still: in a fail-over it
-/// is the old one, and nobody has told it yet.
-const DOUBT: Duration = Duration::from_secs(5);
 
 /// A connection that many requests share.
 #[derive(Clone)]
@@ -37,20 +34,8 @@ pub(super) struct Lanes {
     address: Address,
     /// Whether replicas are expected, so that their lack is worth a warning.
     expects_replicas: bool,
-    standing: Mutex<Vec<Standing>>,
-}
-
-/// What is known of the replicas of one master.
-#[derive(Clone, Debug)]
-struct Standing {
-    range: Range,
-    doubted_until: Option<Instant>,
-}
-
-/// What a change must wait for.
-enum Wait {
-    Nobody,
-    Replica,
+    replicas: Mutex<Vec<Replicas>>,
+    pace: Mutex<Pace>,
 }
 
 impl Lane {
@@ -85,17 +70,16 @@ impl Lanes {
         changes: Lane,
         settings: &RedisSettings,
         address: Address,
-        replicas: usize,
+        ranges: Vec<Range>,
     ) -> Self {
-        let standing =
-            Standing { range: Range { first: 0, last: slots::LAST, replicas }, doubted_until: None };
         Self {
             asks,
             changes,
             limit: settings.timeout,
             address,
             expects_replicas: !matches!(settings.topology, Topology::Standalone(_)),
-            standing: Mutex::new(vec![standing]),
+            replicas: Mutex::new(ranges.into_iter().map(Replicas::new).collect()),
+            pace: Mutex::default(),
         }
     }
 
@@ -109,19 +93,20 @@ impl Lanes {
         self.asks.ask(command, self.limit).await
     }
 
-    /// Makes a change of one key, and answers when a replica has it, too, where there is one.
+    /// Makes a change of one key, and answers when the replicas have it, too, where there are any.
     pub(super) async fn change(&self, key: &str, command: &Cmd) -> Result<Value, Fault> {
-        match self.wait_for(key)? {
-            Wait::Nobody => self.changes.ask(command, self.limit).await,
-            Wait::Replica => {
+        match self.confirmation(key) {
+            Confirmation::None => self.changes.ask(command, self.limit).await,
+            Confirmation::Impossible => Err(Fault::Unconfirmed),
+            Confirmation::By(needed) => {
                 let patience = (self.limit / 2).as_millis().try_into().unwrap_or(u64::MAX);
                 let mut both = Pipeline::new();
-                both.add_command(command.clone()).cmd("WAIT").arg(1).arg(patience.max(1));
+                both.add_command(command.clone()).cmd("WAIT").arg(needed).arg(patience.max(1));
                 let answers = self.changes.ask_all(&both, 2, self.limit).await?;
                 let Ok([made, confirmed]) = <[Value; 2]>::try_from(answers) else {
                     return Err(Fault::Unreadable);
                 };
-                if read::<u64>(confirmed)? == 0 {
+                if read::<usize>(confirmed)? < needed {
                     return Err(Fault::Unconfirmed);
                 }
                 Ok(made)
@@ -146,8 +131,9 @@ impl Lanes {
                 self.ask(&cmd("PING")).await?;
                 match servers::role(&self.asks, self.limit).await? {
                     Role::Replica => return Err(Fault::Replica),
-                    Role::Master(replicas) => {
-                        self.note(vec![Range { first: 0, last: slots::LAST, replicas }])
+                    Role::Master { offset, replicas } => {
+                        let keeping_up = self.pace().keeping_up(offset, &replicas, Instant::now());
+                        self.note(vec![Range::whole(replicas.len(), keeping_up)]);
                     }
                     Role::Unsaid => {}
                 }
@@ -175,47 +161,39 @@ impl Lanes {
         if slots::is_whole(&map) { Ok(map) } else { Err(Fault::ClusterDown) }
     }
 
-    fn wait_for(&self, key: &str) -> Result<Wait, Fault> {
+    fn confirmation(&self, key: &str) -> Confirmation {
         let slot = slots::of(key.as_bytes());
-        let standing = self.standing();
-        let Some(known) = standing.iter().find(|known| known.range.holds(slot)) else {
-            return Ok(Wait::Nobody);
-        };
-        match known.doubted_until {
-            _ if known.range.replicas > 0 => Ok(Wait::Replica),
-            // SECURITY: what an old master takes while another is made is lost, also an end.
-            Some(until) if Instant::now() < until => Err(Fault::Unconfirmed),
-            _ => Ok(Wait::Nobody),
-        }
+        let replicas = self.replicas();
+        replicas
+            .iter()
+            .find(|known| known.range.holds(slot))
+            .map_or(Confirmation::None, Replicas::confirmation)
     }
 
     fn note(&self, ranges: Vec<Range>) {
         let now = Instant::now();
-        let mut standing = self.standing();
-        let before = std::mem::take(&mut *standing);
+        let mut replicas = self.replicas();
         let known = ranges.into_iter().map(|range| {
-            let known = before.iter().find(|known| known.range.holds(range.first));
-            let had = known.is_some_and(|known| known.range.replicas > 0);
-            let has = range.replicas > 0;
-            let doubted_until = match known {
-                _ if has => None,
-                _ if had => Some(now + DOUBT),
-                known => known.and_then(|known| known.doubted_until),
-            };
-            if had && !has && self.expects_replicas {
+            let before = replicas.iter().find(|known| known.range.holds(range.first));
+            let mut known = before.cloned().unwrap_or_else(|| Replicas::new(range));
+            if known.observe(range, now) && self.expects_replicas {
                 tracing::warn!(
                     store = %self.address,
                     slots = format_args!("{}-{}", range.first, range.last),
                     "no replica of the session store is connected; a fail-over now would lose the last changes"
                 );
             }
-            Standing { range, doubted_until }
+            known
         });
-        *standing = known.collect();
+        *replicas = known.collect();
     }
 
-    fn standing(&self) -> MutexGuard<'_, Vec<Standing>> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn replicas(&self) -> MutexGuard<'_, Vec<Replicas>> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

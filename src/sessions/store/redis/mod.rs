@@ -24,6 +24,7 @@ mod keeper;
 mod lanes;
 mod layout;
 mod pages;
+mod replicas;
 mod scripts;
 mod servers;
 mod settings;

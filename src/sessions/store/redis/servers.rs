@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::fault::Fault;
 use super::lanes::{Lane, Lanes, read};
 use super::settings::{Address, Login, RedisSettings, Tls, Topology};
+use super::slots::Range;
 
 /// How long all Sentinels together may take: those that are down must not hold up the others.
 const ASKING: Duration = Duration::from_secs(1);
@@ -23,10 +24,15 @@ const ASKING: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: u64 = 100;
 
 /// What a server says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A master with so many replicas connected.
-    Master(usize),
+    /// A master.
+    Master {
+        /// How far its changes are, in bytes.
+        offset: u64,
+        /// How far each replica said that it has them.
+        replicas: Vec<u64>,
+    },
     /// A replica.
     Replica,
     /// A server that does not say, or may not say it to us.
@@ -71,15 +77,16 @@ pub(super) async fn role(lane: &Lane, limit: Duration) -> Result<Role, Fault> {
         Err(fault) => return Err(fault),
     };
     let mut parts = parts.into_iter();
-    let kind: String = read(parts.next().ok_or(Fault::Unreadable)?)?;
-    Ok(match kind.as_str() {
-        "master" => Role::Master(match parts.nth(1) {
-            Some(redis::Value::Array(replicas)) => replicas.len(),
-            _ => 0,
-        }),
-        "slave" => Role::Replica,
-        _ => Role::Unsaid,
-    })
+    let mut part = || parts.next().ok_or(Fault::Unreadable);
+    let kind: String = read(part()?)?;
+    match kind.as_str() {
+        "master" => {
+            let (offset, replicas) = (read(part()?)?, read::<Vec<(String, String, u64)>>(part()?)?);
+            Ok(Role::Master { offset, replicas: replicas.into_iter().map(|(.., offset)| offset).collect() })
+        }
+        "slave" => Ok(Role::Replica),
+        _ => Ok(Role::Unsaid),
+    }
 }
 
 /// A client of one server.
@@ -120,11 +127,11 @@ async fn single(settings: &RedisSettings, address: &Address) -> Result<Lanes, Fa
     let connecting = || connect(address, &settings.login, settings, limit);
     let (asks, changes) = tokio::try_join!(connecting(), connecting())?;
     let replicas = match role(&asks, limit).await? {
-        Role::Master(replicas) => replicas,
+        Role::Master { replicas, .. } => replicas.len(),
         Role::Unsaid if matches!(settings.topology, Topology::Standalone(_)) => 0,
         Role::Replica | Role::Unsaid => return Err(Fault::Replica),
     };
-    Ok(Lanes::new(asks, changes, settings, address.clone(), replicas))
+    Ok(Lanes::new(asks, changes, settings, address.clone(), vec![Range::whole(replicas, replicas)]))
 }
 
 async fn cluster(settings: &RedisSettings, nodes: &[Address]) -> Result<Lanes, Fault> {
@@ -147,7 +154,7 @@ async fn cluster(settings: &RedisSettings, nodes: &[Address]) -> Result<Lanes, F
         opened.map_err(|_| Fault::Slow)?.map(Lane::Cluster).map_err(Fault::from)
     };
     let lanes = match tokio::try_join!(connecting(), connecting()) {
-        Ok((asks, changes)) => Lanes::new(asks, changes, settings, first.clone(), 0),
+        Ok((asks, changes)) => Lanes::new(asks, changes, settings, first.clone(), Vec::new()),
         Err(fault) => return Err(why_no_cluster(settings, nodes, fault).await),
     };
     lanes.check().await?;

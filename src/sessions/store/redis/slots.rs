@@ -14,14 +14,21 @@ pub(super) const LAST: u16 = 16_383;
 pub(super) struct Range {
     pub(super) first: u16,
     pub(super) last: u16,
-    /// How many of its replicas can be used.
-    pub(super) replicas: usize,
+    /// How many of its replicas are connected.
+    pub(super) connected: usize,
+    /// How many of these keep up with it.
+    pub(super) keeping_up: usize,
 }
 
 /// What `CLUSTER SLOTS` answers: for each range its first and last slot, its master and its replicas.
 pub(super) type Map = Vec<(u16, u16, Vec<Address>)>;
 
 impl Range {
+    /// All slots, of a server that is no cluster.
+    pub(super) const fn whole(connected: usize, keeping_up: usize) -> Self {
+        Self { first: 0, last: LAST, connected, keeping_up }
+    }
+
     pub(super) const fn holds(&self, slot: u16) -> bool {
         self.first <= slot && slot <= self.last
     }
@@ -58,10 +65,10 @@ pub(super) fn is_whole(map: &Map) -> bool {
 
 /// The ranges, and how many replicas each has.
 pub(super) fn ranges(map: &Map) -> Vec<Range> {
-    let range = |(first, last, nodes): &(u16, u16, Vec<Address>)| Range {
-        first: *first,
-        last: *last,
-        replicas: nodes.len().saturating_sub(1),
+    // Replicas that the nodes hold for failed are not named.
+    let range = |(first, last, nodes): &(u16, u16, Vec<Address>)| {
+        let replicas = nodes.len().saturating_sub(1);
+        Range { first: *first, last: *last, connected: replicas, keeping_up: replicas }
     };
     map.iter().map(range).collect()
 }
@@ -113,7 +120,7 @@ mod tests {
         let node = |port| Address { host: "h".into(), port };
         let mut map = vec![(0, 8000, vec![node(1), node(2)]), (8001, LAST, vec![node(3)])];
         assert!(is_whole(&map));
-        assert_eq!(ranges(&map)[0].replicas, 1);
+        assert_eq!(ranges(&map)[0].connected, 1);
         assert_eq!(nodes(&map), (vec![node(1), node(3)], vec![node(2)]));
         map[1].0 = 8002;
         assert!(!is_whole(&map));

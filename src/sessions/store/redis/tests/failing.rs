@@ -1,11 +1,12 @@
 //! What the store does while its servers fail, and after: nothing that was acknowledged is lost, nothing that
 //! was ended comes back, and what can't be done is refused soon and by its reason.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::*;
 use crate::foundation::clock::Timestamp;
-use crate::sessions::store::{Change, Entry, Gone};
+use crate::sessions::store::{Change, Entry, Gone, News};
 
 const START: Timestamp = Timestamp::from_secs(1_763_750_000);
 
@@ -151,4 +152,210 @@ async fn a_lock_has_one_holder_and_is_free_when_its_time_is_over() {
     assert!(store.lock(name, [2; 16], lasts).await.unwrap());
     tokio::time::sleep(lasts * 2).await;
     assert!(store.lock(name, [1; 16], lasts).await.unwrap());
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Diary(Mutex<Vec<Told>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    News(News),
+    Hears,
+    Deaf,
+}
+
+impl Listener for Diary {
+    fn heard(&self, news: News) {
+        self.0.lock().unwrap().push(Told::News(news));
+    }
+
+    fn hears(&self, _: Instant) {
+        self.0.lock().unwrap().push(Told::Hears);
+    }
+
+    fn deaf(&self) {
+        self.0.lock().unwrap().push(Told::Deaf);
+    }
+}
+
+impl Diary {
+    fn last(&self) -> Option<Told> {
+        self.0.lock().unwrap().iter().rev().find(|told| !matches!(told, Told::News(_))).copied()
+    }
+
+    async fn until(&self, what: Told) {
+        let started = Instant::now();
+        while !self.0.lock().unwrap().contains(&what) {
+            assert!(started.elapsed() < Duration::from_secs(30), "{what:?} in {:?}", self.0.lock().unwrap());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until it is deaf, and then until it hears again.
+    async fn recovers(&self) {
+        self.0.lock().unwrap().clear();
+        self.until(Told::Deaf).await;
+        self.until(Told::Hears).await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_store_does_is_heard_at_the_other_wherever_it_is_done() {
+    for settings in [at(ALONE.port), guarded(&GUARDED), clustered(&CLUSTER), PROTECTED.settings()] {
+        let (here, there, diary) = (open(settings.clone()), open(settings), Arc::new(Diary::default()));
+        assert_eq!(there.watch(Arc::clone(&diary) as _), Reach::Shared);
+        diary.until(Told::Hears).await;
+        for name in 0..20 {
+            put(&*here, name).await.unwrap();
+            here.apply(Change::Replace { name: [name; 32], record: vec![1] }).await.unwrap();
+            end(&*here, name).await.unwrap();
+        }
+        for name in 0..20 {
+            diary.until(Told::News(News::Changed([name; 32]))).await;
+            diary.until(Told::News(News::Ended([name; 32]))).await;
+        }
+        assert_eq!(diary.last(), Some(Told::Hears), "all the time");
+    }
+}
+
+#[tokio::test]
+async fn who_listens_knows_when_something_may_go_unheard() {
+    let server = Server::start(&[]);
+    let (store, diary) = (open(at(server.port)), Arc::new(Diary::default()));
+    store.watch(Arc::clone(&diary) as _);
+    diary.until(Told::Hears).await;
+    let recovered = diary.recovers();
+    tokio::pin!(recovered);
+    tokio::select! {
+        () = &mut recovered => panic!("nothing happened yet"),
+        () = tokio::time::sleep(Duration::from_millis(1500)) => {}
+    }
+    server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    recovered.await;
+    server.signal("-STOP");
+    diary.0.lock().unwrap().clear();
+    diary.until(Told::Deaf).await;
+    server.signal("-CONT");
+    diary.until(Told::Hears).await;
+    end(&*store, 1).await.unwrap();
+    diary.until(Told::News(News::Ended([1; 32]))).await;
+}
+
+/// What was acknowledged: as made, of those that nobody tried to end, and as ended.
+#[derive(Default)]
+struct Acknowledged {
+    made: Vec<RecordName>,
+    ended: Vec<RecordName>,
+}
+
+/// Makes and ends sessions until told to stop.
+async fn busy(store: Arc<dyn Store>, stop: Arc<AtomicBool>) -> Acknowledged {
+    let mut done = Acknowledged::default();
+    while !stop.load(Ordering::Relaxed) {
+        let (stays, goes) = (random::bytes::<32>(), random::bytes::<32>());
+        for name in [stays, goes] {
+            let entry = Entry { name, indexes: vec![random::bytes()], ..entry(0) };
+            let put = store.apply(Change::Put { entry, replacing: None }).await;
+            done.made.extend((put.is_ok() && name == stays).then_some(stays));
+        }
+        let end = store.apply(Change::Remove(Gone { name: goes, expires_at: START })).await;
+        done.ended.extend(end.is_ok().then_some(goes));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    done
+}
+
+/// Lets several work at once while `harm` is done, and then looks for all that was acknowledged.
+async fn nothing_acknowledged_is_lost(store: Arc<dyn Store>, harm: impl FnOnce() + Send + 'static) {
+    recovered(&*store).await;
+    let (diary, stop) = (Arc::new(Diary::default()), Arc::new(AtomicBool::new(false)));
+    store.watch(Arc::clone(&diary) as _);
+    let work: Vec<_> = (0..8).map(|_| tokio::spawn(busy(Arc::clone(&store), Arc::clone(&stop)))).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::task::spawn_blocking(harm).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let started = Instant::now();
+    while put(&*store, 1).await.is_err() || diary.last() != Some(Told::Hears) {
+        assert!(started.elapsed() < Duration::from_secs(30), "it takes changes again, and hears");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut counts = (0, 0);
+    for work in work {
+        let Acknowledged { made, ended } = work.await.unwrap();
+        for name in &ended {
+            assert!(store.get(*name, None).await.unwrap().is_none(), "an ended session came back");
+        }
+        for name in &made {
+            assert!(store.get(*name, None).await.unwrap().is_some(), "a session that was made is lost");
+        }
+        counts = (counts.0 + made.len(), counts.1 + ended.len());
+    }
+    eprintln!("{counts:?} sessions made and ended, none lost, none back");
+    assert!(counts.0 > 50 && counts.1 > 50, "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_killed_loses_nothing_that_was_acknowledged() {
+    let servers = Arc::new(Guarded::start());
+    let harmed = Arc::clone(&servers);
+    nothing_acknowledged_is_lost(open(guarded(&servers)), move || {
+        harmed.servers[0].signal("-KILL");
+        harmed.sentinels[0].until("another is the master", |_| harmed.master() != harmed.servers[0].port);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_steps_down_or_hangs_loses_nothing_that_was_acknowledged() {
+    let servers = Arc::new(Guarded::start());
+    let store = open(RedisSettings { timeout: Duration::from_secs(1), ..guarded(&servers) });
+    let harmed = Arc::clone(&servers);
+    nothing_acknowledged_is_lost(Arc::clone(&store), move || {
+        let old = harmed.master();
+        harmed.sentinels[0].ask(&["SENTINEL", "FAILOVER", "mymaster"]);
+        harmed.sentinels[0].until("another is the master", |_| harmed.master() != old);
+    })
+    .await;
+    let harmed = Arc::clone(&servers);
+    nothing_acknowledged_is_lost(store, move || {
+        let old = harmed.master();
+        let hung = harmed.servers.iter().find(|server| server.port == old).unwrap();
+        hung.signal("-STOP");
+        harmed.sentinels[0].until("another is the master", |_| harmed.master() != old);
+        hung.signal("-CONT");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_a_cluster_that_is_killed_loses_nothing_that_was_acknowledged() {
+    let cluster = Arc::new(Cluster::start());
+    let harmed = Arc::clone(&cluster);
+    nothing_acknowledged_is_lost(open(clustered(&cluster)), move || harmed.nodes[2].signal("-KILL")).await;
+}
+
+#[tokio::test]
+async fn a_change_that_no_replica_has_is_not_called_made() {
+    let servers = Guarded::start();
+    let store = open(guarded(&servers));
+    put(&*store, 1).await.unwrap();
+    servers.servers[1..].iter().for_each(|replica| replica.signal("-STOP"));
+    let started = Instant::now();
+    assert_eq!(code(&put(&*store, 2).await.unwrap_err()), "store_unconfirmed");
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(store.get([1; 32], None).await.unwrap().is_some(), "reads go on beside it");
+    servers.servers[1..].iter().for_each(|replica| replica.signal("-CONT"));
+    put(&*store, 2).await.unwrap();
+    // A master that both have left may be one that was replaced: it is doubted for a while, and then believed.
+    servers.servers[1..].iter().for_each(|replica| replica.signal("-KILL"));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(code(&end(&*store, 1).await.unwrap_err()), "store_unconfirmed");
+    let started = Instant::now();
+    while end(&*store, 1).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(15));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
