@@ -9,8 +9,7 @@ use super::ending::joined;
 use super::store::StoreError;
 use crate::foundation::sealing::RecordSecret;
 
-/// How long work may go on that is done once, before another process may take it for broken off. Less than the time
-/// after which whoever got a 503 comes again.
+/// How long work may go on that is done once, before another process may take it for broken off.
 const AT_WORK: Duration = Duration::from_secs(5);
 
 /// How long it is remembered that a provider's session is over: longer than a code is good that was issued in it.
@@ -18,6 +17,17 @@ const OVER: Duration = Duration::from_secs(10 * 60);
 
 /// The field of what is remembered of provider sessions.
 const PROVIDER_SESSION_OVER: &str = "provider session over";
+
+/// What became of work that is to be done once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once<T> {
+    /// It is done, with this outcome.
+    Now(T),
+    /// It was done before.
+    Before,
+    /// Somebody is at it, or died over it a moment ago: how it ends is not known yet.
+    AtWork,
+}
 
 impl Sessions {
     /// Whether this is the first time within `lasts` that `what` is claimed in the realm of `field`, over all
@@ -35,27 +45,42 @@ impl Sessions {
         Ok(first)
     }
 
-    /// Does some work once within `lasts`, over all processes; `None` where it was done before, or another is at it.
-    /// Work that fails, or that a process dies over, is not done: who asks again soon after has it done.
+    /// Does some work once within `lasts`, over all processes. Work that fails, or that a process dies over, is not done:
+    /// who asks again soon after has it done.
     ///
     /// # Errors
-    /// That of the work, and when the store can't be used: then the work may be done and is done again.
+    /// That of the work, and when the store can't be used: then the work may be done, and is done again.
     pub async fn once<T>(
         &self,
         field: &str,
         what: &str,
         lasts: Duration,
         work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<Option<T>, StoreError> {
-        if !self.claim(field, what, AT_WORK).await? {
-            return Ok(None);
+    ) -> Result<Once<T>, StoreError> {
+        // What a store was told in vain it may still do late: so that only the end of the work counts as done.
+        let at_work = format!("{field}: at work");
+        if !self.claim(&at_work, what, AT_WORK).await? {
+            return Ok(Once::AtWork);
         }
-        let done = work.await;
-        let released = self.release(field, what).await;
-        let done = done?;
-        released?;
+        let outcome = self.unless_done(field, what, lasts, work).await;
+        // Else it ends by itself.
+        self.release(&at_work, what).await.ok();
+        outcome
+    }
+
+    /// For who alone is at it.
+    async fn unless_done<T>(
+        &self,
+        field: &str,
+        what: &str,
+        lasts: Duration,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<Once<T>, StoreError> {
+        // There is no looking at a note but by taking it.
+        let before = self.release(field, what).await?;
+        let outcome = if before { Once::Before } else { Once::Now(work.await?) };
         self.claim(field, what, lasts).await?;
-        Ok(Some(done))
+        Ok(outcome)
     }
 
     /// Remembers that a session at a provider is over, for logins that began in it and end later.

@@ -44,6 +44,7 @@ mod ticket;
 mod upkeep;
 mod whose;
 
+pub use aside::Once;
 pub use card::{Card, Entrance};
 pub use confirming::Confirmations;
 pub use cookie::{

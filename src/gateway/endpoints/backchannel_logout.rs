@@ -19,7 +19,7 @@ use crate::gateway::failure::Failure;
 use crate::gateway::trail::Trail;
 use crate::gateway::{Gateway, Worker, form};
 use crate::oidc::{LogoutToken, OidcError, Provider, Whose};
-use crate::sessions::StoreError;
+use crate::sessions::{Once, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
 
@@ -67,6 +67,8 @@ pub async fn answer(
             Ok(own(StatusCode::OK, Body::empty()))
         }
         Err(Unheeded::Store(error)) => Err(Failure::Store(error)),
+        // How that ends is not known: the provider may ask again.
+        Err(Unheeded::AtWork) => Ok(no(StatusCode::SERVICE_UNAVAILABLE, "the same token is at work")),
         Err(Unheeded::Token(error)) => {
             let (code, mend) = (error.code(), error.mend());
             // What is not the token's fault may be over when it comes again.
@@ -93,6 +95,8 @@ struct Heeded {
 enum Unheeded {
     Token(OidcError),
     Store(StoreError),
+    /// The same token is being heeded.
+    AtWork,
 }
 
 async fn heed(gateway: &Gateway, providers: &[Arc<Provider>], token: &Secret) -> Result<Heeded, Unheeded> {
@@ -115,7 +119,12 @@ async fn heed(gateway: &Gateway, providers: &[Arc<Provider>], token: &Secret) ->
     };
     // SECURITY: a token that somebody kept must not end the sessions that begin after it.
     let delivery = format!("{} {}", provider.name(), token.id);
-    let ended = sessions.once(HEEDED, &delivery, token.good_for, end).await.map_err(Unheeded::Store)?;
+    let heeded = sessions.once(HEEDED, &delivery, token.good_for, end).await;
+    let ended = match heeded.map_err(Unheeded::Store)? {
+        Once::Now(ended) => Some(ended),
+        Once::Before => None,
+        Once::AtWork => return Err(Unheeded::AtWork),
+    };
     if ended.is_some_and(|ended| ended > 0) {
         gateway.metrics.sign_out(provider.name(), "provider");
     }

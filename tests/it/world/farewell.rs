@@ -48,6 +48,11 @@ pub async fn deliver(origin: &str, token: &str) -> Response {
 
 /// Brings a form there.
 pub async fn deliver_form(origin: &str, form: &str) -> Response {
+    deliver_by(&Browser::new(), origin, form).await
+}
+
+/// The same by somebody who knows where this origin is.
+pub async fn deliver_by(by: &Browser, origin: &str, form: &str) -> Response {
     let ask = Ask::new("POST", &format!("{origin}/_sso/backchannel-logout"));
-    Browser::new().send(ask.body("application/x-www-form-urlencoded", form)).await
+    by.send(ask.body("application/x-www-form-urlencoded", form)).await
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::foundation::sealing::RecordSecret;
-use crate::sessions::StoreError;
+use crate::sessions::{Once, Sessions, StoreError};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -35,22 +35,19 @@ pub(in crate::sessions) async fn work_is_done_once_and_again_where_it_failed(wor
     let (here, there) = (world.process(), world.process());
     let fails = async { Err::<(), _>(StoreError::unreachable("a test says so")) };
     assert!(here.once("f", "a", MINUTE, fails).await.is_err());
-    let works = |process: &std::sync::Arc<crate::sessions::Sessions>| {
-        let process = std::sync::Arc::clone(process);
-        async move { process.once("f", "a", MINUTE, async { Ok(()) }).await.unwrap() }
-    };
-    assert_eq!(works(&there).await, Some(()), "who asks again has it done");
+    let works =
+        async |process: &Sessions, what| process.once("f", what, MINUTE, async { Ok(()) }).await.unwrap();
+    assert_eq!(works(&there, "a").await, Once::Now(()), "who asks again has it done");
     world.clock.advance(MINUTE - Duration::from_secs(1));
-    assert_eq!([works(&here).await, works(&there).await], [None, None]);
-    world.clock.advance(Duration::from_secs(1));
-    assert_eq!(works(&here).await, Some(()));
+    assert_eq!([works(&here, "a").await, works(&there, "a").await], [Once::Before; 2]);
+    world.clock.advance(MINUTE);
+    assert_eq!(works(&here, "a").await, Once::Now(()));
     // A process that dies in the midst of it.
     let dies = here.once("f", "b", MINUTE, std::future::pending::<Result<(), StoreError>>());
-    assert!(tokio::time::timeout(Duration::from_millis(20), dies).await.is_err());
-    let again = || there.once("f", "b", MINUTE, async { Ok(()) });
-    assert_eq!(again().await.unwrap(), None, "perhaps it is still at it");
+    assert!(tokio::time::timeout(Duration::from_millis(200), dies).await.is_err());
+    assert_eq!(works(&there, "b").await, Once::AtWork, "perhaps it is still at it");
     world.clock.advance(Duration::from_secs(5));
-    assert_eq!(again().await.unwrap(), Some(()));
+    assert_eq!(works(&there, "b").await, Once::Now(()));
 }
 
 pub(in crate::sessions) async fn a_provider_session_that_is_over_is_remembered_for_minutes(world: World) {
