@@ -140,6 +140,9 @@ mod app_logout;
 /// Sign-outs that the provider tells of without a browser.
 mod back_channel_logout;
 
+/// A sign-out that one of two gateways is told of.
+mod told_to_one_gateway;
+
 /// Sign-outs that the provider's pages tell of in frames.
 mod front_channel_logout;
 
