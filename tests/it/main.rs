@@ -173,6 +173,9 @@ mod deploying;
 /// Chromium, Radicale and Django: a person signs in, works, and signs out.
 mod real_apps;
 
+/// JupyterHub and Kolibri behind two gateways.
+mod real_lms;
+
 /// Sign-in and sign-out with providers of other makes.
 mod other_engines;
 

@@ -8,6 +8,7 @@ use crate::world::wire::Reader;
 use crate::world::{Answer, Ask, Browser, Engine, Gateway, Server, World};
 use serde_json::json;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -44,7 +45,7 @@ impl Front {
         let url = format!("https://{host}:{port}");
         let (gateway, app) = Self::surroundings(&url, lines).await;
         let dir = gateway.world.dir.path().join("nginx");
-        std::fs::create_dir_all(dir.join("tmp")).unwrap();
+        std::fs::create_dir_all(&dir).unwrap();
         let (issued, roots) = crate::process::certificate(&[host]);
         std::fs::write(dir.join("lms.pem"), issued.cert.pem()).unwrap();
         std::fs::write(dir.join("lms.key"), issued.signing_key.serialize_pem()).unwrap();
@@ -53,23 +54,7 @@ impl Front {
             .replace("lms.example.org", host)
             .replace("/etc/ssl/certs/lms.pem", "lms.pem")
             .replace("/etc/ssl/private/lms.key", "lms.key");
-        std::fs::write(dir.join("site.conf"), site).unwrap();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {}/tmp/{kind};\n", dir.display()))
-            .collect();
-        let main = format!(
-            "daemon off;\nworker_processes 1;\npid {0}/nginx.pid;\nerror_log stderr;\n{1}events {{}}\n\
-             http {{\n{temporary}access_log off;\nproxy_headers_hash_max_size 1024;\ninclude {0}/site.conf;\n}}\n",
-            dir.display(),
-            user(),
-        );
-        std::fs::write(dir.join("nginx.conf"), main).unwrap();
-        let nginx =
-            if std::path::Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
-        let proxy = Program::start(nginx, |command| {
-            command.arg("-p").arg(&dir).arg("-e").arg("stderr").arg("-c").arg(dir.join("nginx.conf"));
-        });
+        let proxy = nginx(&dir, &site);
         proxy.listens_on(port).await;
         Self { _proxy: proxy, gateway, app, browser: Browser::new().trusting(roots), url }
     }
@@ -103,6 +88,27 @@ impl Front {
     async fn get(&self, path: &str) -> Response {
         self.browser.get(&self.url(path)).await
     }
+}
+
+/// nginx that serves this site, with everything else in this directory.
+pub fn nginx(dir: &Path, site: &str) -> Program {
+    std::fs::create_dir_all(dir.join("tmp")).unwrap();
+    std::fs::write(dir.join("site.conf"), site).unwrap();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| format!("{kind}_temp_path {}/tmp/{kind};\n", dir.display()))
+        .collect();
+    let main = format!(
+        "daemon off;\nworker_processes 1;\npid {0}/nginx.pid;\nerror_log stderr;\n{1}events {{}}\n\
+         http {{\n{temporary}access_log off;\nproxy_headers_hash_max_size 1024;\ninclude {0}/site.conf;\n}}\n",
+        dir.display(),
+        user(),
+    );
+    std::fs::write(dir.join("nginx.conf"), main).unwrap();
+    let nginx = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
+    Program::start(nginx, |command| {
+        command.arg("-p").arg(dir).arg("-e").arg("stderr").arg("-c").arg(dir.join("nginx.conf"));
+    })
 }
 
 /// A file of `deploy/`, with the addresses of these.

@@ -4,8 +4,11 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::pair::Pair;
 use super::{good, reads, run, tool};
 use crate::documents::source::{read, root};
+use crate::world::wire::PATIENCE;
+use crate::world::{Browser, Engine, Server};
 
 /// YAML as JSON, one value a document.
 fn yaml(text: &str) -> Vec<Value> {
@@ -116,4 +119,34 @@ fn the_manifests_fit_the_schemas_of_kubernetes_and_each_other() {
     assert!(super::says("CMD").contains("/etc/vestibule/config.toml") && mounted("/etc/vestibule"));
     assert!(config.contains("/run/secrets/vestibule/client-secret") && mounted("/run/secrets/vestibule"));
     reads("deploy/kubernetes/config.toml", "/run/secrets/vestibule");
+}
+
+#[tokio::test]
+async fn who_is_signed_in_stays_so_while_each_gateway_is_killed_and_is_out_of_both_when_out_at_the_provider()
+{
+    let app = Server::start().await;
+    let mut pair = Pair::before(Engine::trusted(), &app.origin(), "").await;
+    let browser = Browser::new();
+    browser.sign_in(&pair.url("/courses"), "ivanov").await.expect(200);
+    for _ in 0..2 {
+        let world = pair.kill_one().await;
+        for _ in 0..4 {
+            browser.get(&pair.url("/courses")).await.expect(200);
+        }
+        pair.revive(world).await;
+    }
+    for _ in 0..4 {
+        browser.get(&pair.url("/courses")).await.expect(200);
+    }
+    let page = browser.get(&pair.sign_out_at_the_provider().await).await.expect(200);
+    browser.submit(&page, page.form("op.logoutForm").fill("logout", "yes")).await.expect(200);
+    let out = async {
+        let mut refused = 0;
+        // Often enough that nginx asks both.
+        while refused < 4 {
+            let status = browser.fetch(&pair.url("/courses")).await.status;
+            refused = if status == 401 { refused + 1 } else { 0 };
+        }
+    };
+    tokio::time::timeout(PATIENCE, out).await.expect("out at both gateways");
 }

@@ -66,7 +66,12 @@ impl Program {
 
     /// Waits until it listens on this port of 127.0.0.1.
     pub async fn listens_on(&self, port: u16) {
-        let open = timeout(PATIENCE, async {
+        self.listens_within(port, PATIENCE).await;
+    }
+
+    /// The same for one that takes long to start.
+    pub async fn listens_within(&self, port: u16, patience: Duration) {
+        let open = timeout(patience, async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
                 let ended = self.child.lock().unwrap().try_wait().unwrap();
                 assert!(ended.is_none(), "{} ended: {}", self.name, self.said.lock().unwrap());
