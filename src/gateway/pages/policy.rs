@@ -75,7 +75,7 @@ impl Policies {
             onward: policy("'self' https:", "'none'"),
             onward_without_tls: policy("'self' https: http:", "'none'"),
             // SECURITY: the very script, and nothing else that stands in the page.
-            by_script: policy("'self' https: http:", &format!("'none'; script-src 'sha256-{script}'")),
+            by_script: policy(&format!("'self' https: http:; script-src 'sha256-{script}'"), "'none'"),
         }
     }
 
