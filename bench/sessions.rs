@@ -63,7 +63,7 @@ async fn measure(settings: &config::Settings, number: usize) -> Value {
     let begun = Instant::now();
     let sessions = Sessions::open(&settings.sessions, clock, control).unwrap();
     let opened = begun.elapsed();
-    let count = median(20, async |_| drop(sessions.count().await.unwrap())).await;
+    let count = median(20, async |_| _ = sessions.count().await.unwrap()).await;
     let all = Wanted::default();
     let first = median(20, async |_| drop(sessions.list(&all, None, 100).await.unwrap())).await;
     let thousand = median(20, async |_| drop(sessions.list(&all, None, 1000).await.unwrap())).await;

@@ -1,6 +1,7 @@
 //! What the store does while its servers fail, and after: nothing that was acknowledged is lost, nothing that
 //! was ended comes back, and what can't be done is refused soon and by its reason.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -293,7 +294,8 @@ async fn nothing_acknowledged_is_lost(store: Arc<dyn Store>, harm: impl FnOnce()
         }
         counts = (counts.0 + made.len(), counts.1 + ended.len());
     }
-    eprintln!("{counts:?} sessions made and ended, none lost, none back");
+    // What docs count: `cargo test -- --nocapture` shows it.
+    writeln!(std::io::stderr(), "{counts:?} sessions made and ended, none lost, none back").unwrap();
     assert!(counts.0 > 50 && counts.1 > 50, "{counts:?}");
 }
 
