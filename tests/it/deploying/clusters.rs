@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::pair::Pair;
-use super::{good, reads, run, tool};
+use super::{good, reads, tool};
 use crate::documents::source::{read, root};
 use crate::world::wire::PATIENCE;
 use crate::world::{Browser, Engine, Server};
@@ -29,8 +29,8 @@ const ENDING: u64 = 30 + 5;
 #[test]
 fn compose_reads_the_compose_file_and_the_gateways_share_what_they_must() {
     let file = root().join("deploy/compose/compose.yaml");
-    let plugin = run(Command::new("docker").args(["compose", "version"]).stderr(Stdio::null()));
-    let mut compose = if plugin.status.success() {
+    let plugin = Command::new("docker").args(["compose", "version"]).output();
+    let mut compose = if plugin.is_ok_and(|output| output.status.success()) {
         let mut docker = Command::new("docker");
         docker.arg("compose");
         docker
