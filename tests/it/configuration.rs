@@ -181,7 +181,7 @@ fn explain_judges_an_address_as_written_and_knows_what_it_does_not_know() {
         ("GET", "/school/%61dmin/x", me, &["refuse (400)"], "admit"),
         ("get", "/school/", &[], &["sign_in (403)"], "302)"),
         ("HEAD", "/school/", &[], &["sign_in (302)"], "403"),
-        ("POST", "/school/", &[], &["sign_in (403)", "nothing was sent"], "302"),
+        ("POST", "/school/", &[], &["decision  sign_in\n", "is kept", "nothing was sent"], "302"),
         ("GET", "/school/_sso/callback", me, &["decision  own", "endpoint callback"], "rule 1"),
         ("HEAD", "/school/_sso/callback", me, &["refuse (405)", "takes GET"], "own"),
         ("GET", "/school/_sso/none", me, &["refuse (404)"], "own"),

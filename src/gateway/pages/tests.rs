@@ -12,6 +12,8 @@ use super::*;
 use crate::gateway::rounds::LoopCause;
 use crate::identity::mapping::Missing;
 
+mod contrast;
+
 const LANGUAGES: [Language; 2] = [Language::English, Language::Russian];
 const LOGO: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E\
     %3Crect width='32' height='32' rx='9' fill='%232157c4'/%3E%3Cpath d='M9 21V11l7 6 7-6v10' fill='none' \
