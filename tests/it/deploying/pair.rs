@@ -10,8 +10,8 @@ use crate::world::program::Program;
 use crate::world::wire::PATIENCE;
 use crate::world::{Browser, Engine, Gateway, World};
 
-/// How long nginx leaves a gateway alone that took no connection (`fail_timeout`), and a little more.
-const LEFT_ALONE: Duration = Duration::from_millis(1500);
+/// How long nginx leaves a gateway alone that took no connection: more than `fail_timeout`, in whole seconds.
+const LEFT_ALONE: Duration = Duration::from_millis(2500);
 
 /// They, before one app.
 pub struct Pair {
