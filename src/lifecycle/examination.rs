@@ -128,7 +128,7 @@ async fn examine_gateway(server: server::Settings, kept: sessions::Settings, clo
             findings.push(finding.mend("mend cert and key in server.tls"));
         }
     }
-    findings.push(sessions::examine(&kept));
+    findings.extend(sessions::examine(&kept, now).await);
     if !kept.store.ends_unseen() {
         let text = "a sign-out at a provider ends no session here: they are in the browsers' cookies";
         let mend = "set session.store to another store, or session.lifetime to how long that may be so";

@@ -2,12 +2,20 @@
 
 use tokio::runtime::Handle;
 
-use super::store::FileStore;
+use super::store::{FileStore, examine_redis};
 use super::{FILE, SessionsError, Settings, StoreKind, keys};
+use crate::foundation::clock::Timestamp;
 use crate::foundation::finding::Finding;
 
 /// Whether a gateway could keep sessions with these settings. Needs a runtime around it.
-pub fn examine(settings: &Settings) -> Finding {
+pub async fn examine(settings: &Settings, now: Timestamp) -> Vec<Finding> {
+    match &settings.store {
+        StoreKind::Redis(redis) => examine_redis(redis, now).await,
+        _ => vec![examine_here(settings)],
+    }
+}
+
+fn examine_here(settings: &Settings) -> Finding {
     match open(settings) {
         Ok(message) => Finding::ok("sessions", message),
         // A gateway that runs has its file; that is as it should be.

@@ -30,26 +30,52 @@ fn program() -> String {
 impl Server {
     /// Starts a server with these lines of configuration besides its port.
     pub(crate) fn start(lines: &[String]) -> Self {
-        Self::start_as("server", free_port(), lines)
+        Self::start_somewhere("server", lines)
     }
 
     /// Starts a Sentinel.
     pub(crate) fn start_sentinel(lines: &[String]) -> Self {
-        Self::start_as("sentinel", free_port(), lines)
+        Self::start_somewhere("sentinel", lines)
     }
 
     /// Starts a server again on a port that it had.
-    pub(crate) fn start_as(kind: &str, port: u16, lines: &[String]) -> Self {
+    pub(crate) fn start_again(port: u16) -> Self {
+        let server = Self::start_at("server", port, &[]);
+        server.until("it answers", |server| server.try_ask(&["PING"]).is_some());
+        server
+    }
+
+    /// A port that was free may be taken a moment later: then another is.
+    fn start_somewhere(kind: &str, lines: &[String]) -> Self {
+        for _ in 0..5 {
+            let server = Self::start_at(kind, free_port(), lines);
+            let started = Instant::now();
+            while started.elapsed() < PATIENCE
+                && std::path::Path::new(&format!("/proc/{}/exe", server.pid)).exists()
+            {
+                if server.try_ask(&["PING"]).is_some() {
+                    return server;
+                }
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        }
+        panic!("no {kind} could be started");
+    }
+
+    fn start_at(kind: &str, port: u16, lines: &[String]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut text = format!("port {port}\nbind 127.0.0.1\ndir {}\n", dir.path().display());
         if kind == "server" {
             text += "save \"\"\nappendonly no\nrepl-diskless-sync-delay 0\n";
         }
+        if lines.iter().any(|line| line == "cluster-enabled yes") {
+            text += &format!("cluster-port {}\n", free_port());
+        }
         text += &lines.join("\n");
         let file = dir.path().join("server.conf");
         std::fs::write(&file, text + "\n").unwrap();
         // The shell ends the server when this process, and with it the pipe, is gone.
-        let script = "\"$@\" >/dev/null 2>&1 & echo $!; read line; kill -9 $!";
+        let script = "\"$@\" >/dev/null 2>&1 & echo $!; read line; kill -9 $! 2>/dev/null";
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", &program()]).arg(&file);
         if kind == "sentinel" {
@@ -58,9 +84,7 @@ impl Server {
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut pid = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        let server = Self { port, pid: pid.trim().parse().unwrap(), keeper, _dir: dir };
-        server.until("it answers", |server| server.try_ask(&["PING"]).is_some());
-        server
+        Self { port, pid: pid.trim().parse().unwrap(), keeper, _dir: dir }
     }
 
     /// Asks the server, and gives its raw answer.
@@ -173,10 +197,9 @@ impl Cluster {
     pub(crate) fn start() -> Self {
         let nodes: Vec<_> = (0..6)
             .map(|_| {
-                let bus = format!("cluster-port {}", free_port());
                 let lines =
                     ["cluster-enabled yes", "cluster-node-timeout 2000", "cluster-replica-validity-factor 0"];
-                Server::start(&[&lines.map(str::to_owned)[..], &[bus]].concat())
+                Server::start(&lines.map(str::to_owned))
             })
             .collect();
         let mut command = Command::new("redis-cli");

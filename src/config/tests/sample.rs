@@ -38,7 +38,11 @@ fn load_beside_files(text: &str) -> Result<Settings, Problems> {
     std::fs::write(base.join("secrets/legacy"), "secret\n").unwrap();
     std::fs::write(base.join("logo.svg"), "<svg/>").unwrap();
     let key = RootKey::generate().to_base64();
-    let passwords = [("REDIS_PASSWORD", "a"), ("SENTINEL_PASSWORD", "b")];
+    let passwords = [
+        ("REDIS_PASSWORD", "a"),
+        ("SENTINEL_PASSWORD", "b"),
+        ("ADMIN_TOKEN", "0123456789abcdef0123456789abcdef"),
+    ];
     load_text(text, base, variables(&[&[("SESSION_KEY", key.as_str())][..], &passwords].concat()))
 }
 
@@ -115,7 +119,7 @@ fn the_example_says_the_defaults() {
     assert_eq!(shown.server.listen, silent.server.listen);
     assert_eq!(format!("{:?}", shown.server.limits), format!("{:?}", silent.server.limits));
     assert_eq!(shown.server.drain_timeout, silent.server.drain_timeout);
-    assert_eq!(shown.admin, silent.admin);
+    assert_eq!(shown.admin.listen, silent.admin.listen);
     assert_eq!(shown.gateway.endpoints, silent.gateway.endpoints);
     assert_eq!(format!("{:?}", shown.telemetry), format!("{:?}", silent.telemetry));
     assert_eq!(silent.sessions.store, sessions::StoreKind::File);

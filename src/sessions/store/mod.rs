@@ -32,8 +32,8 @@ pub use guarded::{Operation, Operations, Outcome};
 pub(super) use listening::{Listener, News, Reach};
 pub(super) use memory::MemoryStore;
 pub(super) use page::{Cursor, Filed, Page};
-pub(super) use redis::RedisStore;
 pub use redis::{Address, Login, RedisSettings, Tls, Topology};
+pub(super) use redis::{RedisStore, examine as examine_redis};
 
 /// The name of a record: nothing about the session can be learnt from it.
 pub(super) type RecordName = [u8; 32];

@@ -17,8 +17,9 @@ use super::Inner;
 use super::fault::Fault;
 use super::keeper::State;
 use super::lanes::Lanes;
+use super::layout::Layout;
 use super::servers;
-use super::settings::Address;
+use super::settings::{Address, RedisSettings};
 use crate::sessions::store::{Listener, News};
 
 /// The pause between two questions whether the connections still stand.
@@ -87,6 +88,11 @@ pub(super) async fn listen(inner: Arc<Inner>, listener: Arc<dyn Listener>) {
     }
 }
 
+/// Tries once to listen, for an examination.
+pub(super) async fn try_out(settings: &RedisSettings, lanes: &Lanes) -> Result<(), Fault> {
+    Ear::open(settings, lanes).await.map(drop)
+}
+
 async fn listen_at(
     inner: &Inner,
     lanes: &Arc<Lanes>,
@@ -94,7 +100,7 @@ async fn listen_at(
     listener: &dyn Listener,
 ) -> Result<std::convert::Infallible, Fault> {
     let limit = inner.settings.timeout;
-    let mut ear = Ear::open(inner, lanes).await?;
+    let mut ear = Ear::open(&inner.settings, lanes).await?;
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -137,21 +143,21 @@ fn hand_over(heard: Option<Heard>, listener: &dyn Listener) -> Result<(), Fault>
 }
 
 impl Ear {
-    async fn open(inner: &Inner, lanes: &Lanes) -> Result<Self, Fault> {
-        let (masters, others) = servers::to_hear(&inner.settings, lanes).await?;
+    async fn open(settings: &RedisSettings, lanes: &Lanes) -> Result<Self, Fault> {
+        let (masters, others) = servers::to_hear(settings, lanes).await?;
         let mut ear = Self {
             masters: Vec::new(),
             others: Vec::new(),
             heard: SelectAll::new(),
             addresses: masters.clone(),
         };
-        for (sink, heard) in try_join_all(masters.iter().map(|at| connect(inner, at))).await? {
+        for (sink, heard) in try_join_all(masters.iter().map(|at| connect(settings, at))).await? {
             ear.masters.push(sink);
             ear.heard.push(Box::pin(heard.map(Heard::Message).chain(once(std::future::ready(Heard::End)))));
         }
         // A replica may be made a master before anybody hears of it; one that is down may not.
         for at in others {
-            if let Ok((sink, heard)) = connect(inner, &at).await {
+            if let Ok((sink, heard)) = connect(settings, &at).await {
                 ear.others.push(sink);
                 ear.heard.push(Box::pin(heard.map(Heard::Message)));
                 ear.addresses.push(at);
@@ -162,14 +168,14 @@ impl Ear {
 }
 
 async fn connect(
-    inner: &Inner,
+    settings: &RedisSettings,
     at: &Address,
 ) -> Result<(PubSubSink, impl Stream<Item = Msg> + Send + use<>), Fault> {
-    let client = servers::client(at, &inner.settings.login, &inner.settings)?;
+    let client = servers::client(at, &settings.login, settings)?;
     let connecting = async {
         let (mut sink, heard) = client.get_async_pubsub().await?.split();
-        sink.subscribe(inner.layout.channel()).await?;
+        sink.subscribe(Layout::new(settings.prefix.clone()).channel()).await?;
         Ok::<_, redis::RedisError>((sink, heard))
     };
-    Ok(timeout(inner.settings.timeout, connecting).await.map_err(|_| Fault::Slow)??)
+    Ok(timeout(settings.timeout, connecting).await.map_err(|_| Fault::Slow)??)
 }

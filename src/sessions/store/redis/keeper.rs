@@ -97,11 +97,14 @@ impl Drop for Keeper {
 }
 
 async fn keep(settings: Arc<RedisSettings>, tell: watch::Sender<State>, doubted: Arc<Notify>) {
-    let (mut pause, mut told) = (FIRST_PAUSE, None);
+    let (mut pause, mut told, mut before) = (FIRST_PAUSE, None, None::<Arc<Lanes>>);
     loop {
         match servers::open(&settings).await {
             Ok(lanes) => {
                 let lanes = Arc::new(lanes);
+                if let Some(before) = before.replace(Arc::clone(&lanes)) {
+                    lanes.remember(&before);
+                }
                 if told.take().is_some() {
                     tracing::info!(store = %lanes.address(), "the session store answers again");
                 }

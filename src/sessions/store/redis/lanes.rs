@@ -88,6 +88,17 @@ impl Lanes {
         &self.address
     }
 
+    /// Takes over what was known of the replicas before the same server was lost: those that left it meanwhile may
+    /// have left it for another master.
+    pub(super) fn remember(&self, before: &Self) {
+        if self.address == before.address {
+            let known = before.replicas().clone();
+            let now: Vec<Range> =
+                std::mem::replace(&mut *self.replicas(), known).iter().map(|now| now.range).collect();
+            self.note(now);
+        }
+    }
+
     /// Asks for something, or makes a change that needs no confirmation.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Fault> {
         self.asks.ask(command, self.limit).await

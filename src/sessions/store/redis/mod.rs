@@ -18,6 +18,7 @@ use super::{
 use crate::foundation::clock::Timestamp;
 
 mod changes;
+mod examination;
 mod fault;
 mod hearing;
 mod keeper;
@@ -32,10 +33,11 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::sessions) use fault::Fault;
+pub(in crate::sessions) use examination::examine;
 pub use settings::{Address, Login, RedisSettings, Tls, Topology};
 
 use changes::Changes;
+use fault::Fault;
 use keeper::Keeper;
 use lanes::{Lanes, read};
 use layout::Layout;
@@ -223,6 +225,8 @@ impl Store for RedisStore {
     }
 
     fn close(&self) -> Pending<'_, ()> {
+        // Who listens would connect anew.
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.inner.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(std::future::ready(Ok(())))
     }

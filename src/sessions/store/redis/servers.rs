@@ -1,6 +1,7 @@
 //! How connections are opened: to one server, to the master that Sentinels name, to a cluster. What is opened
 //! is checked before it is used: a replica that is taken for its master would refuse every change.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -187,30 +188,24 @@ pub(super) async fn is_still_master(settings: &RedisSettings, address: &Address)
     }
 }
 
-/// The addresses that the Sentinels name as the master's, those that most of them name first.
+/// The addresses that the Sentinels name as the master's, the one of the last fail-over first: one that has heard of
+/// it counts for more than all that have not.
 async fn masters(
     settings: &RedisSettings,
     sentinels: &[Address],
     master: &str,
     login: &Login,
 ) -> Result<Vec<Address>, Fault> {
-    let limit = settings.timeout.min(ASKING);
     let mut asking = JoinSet::new();
     for address in sentinels {
         let (address, login, master) = (address.clone(), login.clone(), master.to_owned());
         let settings = RedisSettings { database: 0, ..settings.clone() };
-        asking.spawn(async move {
-            let lane = connect(&address, &login, &settings, limit).await?;
-            let mut command = cmd("SENTINEL");
-            command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-            let named: Option<(String, u16)> = read(lane.ask(&command, limit).await?)?;
-            Ok::<_, Fault>(named.map(|(host, port)| Address { host, port }))
-        });
+        asking.spawn(async move { named(&settings, &address, &login, &master).await });
     }
-    let (mut votes, mut fault) = (BTreeMap::<Address, usize>::new(), None);
+    let (mut votes, mut fault) = (BTreeMap::<(u64, Address), usize>::new(), None);
     while let Some(answer) = asking.join_next().await {
         match answer.unwrap_or(Err(Fault::Unreadable)) {
-            Ok(Some(address)) => *votes.entry(address).or_default() += 1,
+            Ok(Some(named)) => *votes.entry(named).or_default() += 1,
             Ok(None) => fault = Some(Fault::NoMaster),
             Err(Fault::Unreachable(why)) => fault = fault.or(Some(Fault::NoSentinel(why))),
             Err(Fault::Slow) => fault = fault.or(Some(Fault::NoSentinel("no answer in time".to_owned()))),
@@ -221,8 +216,31 @@ async fn masters(
         return Err(fault.unwrap_or(Fault::NoMaster));
     }
     let mut votes: Vec<_> = votes.into_iter().collect();
-    votes.sort_by_key(|(_, votes)| std::cmp::Reverse(*votes));
-    Ok(votes.into_iter().map(|(address, _)| address).collect())
+    votes.sort_by_key(|((epoch, _), votes)| Reverse((*epoch, *votes)));
+    Ok(votes.into_iter().map(|((_, address), _)| address).collect())
+}
+
+/// Whom one Sentinel names, and since which fail-over.
+async fn named(
+    settings: &RedisSettings,
+    address: &Address,
+    login: &Login,
+    master: &str,
+) -> Result<Option<(u64, Address)>, Fault> {
+    let limit = settings.timeout.min(ASKING);
+    let lane = connect(address, login, settings, limit).await?;
+    let told: BTreeMap<String, String> =
+        match lane.ask(cmd("SENTINEL").arg("MASTER").arg(master), limit).await {
+            Ok(told) => read(told)?,
+            // It knows none of that name.
+            Err(Fault::Answered { .. }) => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+    let epoch = told.get("config-epoch").and_then(|epoch| epoch.parse().ok()).ok_or(Fault::Unreadable)?;
+    let mut command = cmd("SENTINEL");
+    command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+    let named: Option<(String, u16)> = read(lane.ask(&command, limit).await?)?;
+    Ok(named.map(|(host, port)| (epoch, Address { host, port })))
 }
 
 fn connection(address: &Address, login: &Login, settings: &RedisSettings) -> Result<ConnectionInfo, Fault> {

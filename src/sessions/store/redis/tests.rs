@@ -173,3 +173,27 @@ async fn each_refusal_at_the_door_is_told_by_its_reason() {
         assert!(!error.to_string().contains("s3cret"));
     }
 }
+
+#[tokio::test]
+async fn an_examination_tries_all_that_is_needed_and_names_settings_that_lose_sessions() {
+    let now = crate::foundation::clock::Timestamp::from_secs(1_763_750_000);
+    let codes = async |settings: &RedisSettings| {
+        let findings = examine(settings, now).await;
+        findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    let server = Server::start(&[]);
+    assert_eq!(codes(&at(server.port)).await, ["sessions", "store_forgets"]);
+    server.ask(&["CONFIG", "SET", "appendonly", "yes"]);
+    server.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    assert_eq!(codes(&at(server.port)).await, ["sessions", "store_evicts"]);
+    assert_eq!(codes(&PROTECTED.settings()).await, ["sessions", "store_forgets"]);
+    assert_eq!(codes(&guarded(&GUARDED)).await, ["sessions", "store_forgets"]);
+    assert_eq!(codes(&clustered(&CLUSTER)).await, ["sessions", "store_forgets"].repeat(3));
+    for lacking in ["zrange", "publish", "subscribe", "setrange", "getrange"] {
+        let allowed = format!("user vestibule on nopass ~* &* {PERMISSIONS} -{lacking}");
+        let server = Server::start(&[allowed]);
+        let login = Login { username: Some("vestibule".into()), password: Some(Secret::new("any")) };
+        let findings = examine(&RedisSettings { login, ..at(server.port) }, now).await;
+        assert_eq!(findings[0].code, "store_unusable", "without {lacking}: {findings:?}");
+    }
+}
