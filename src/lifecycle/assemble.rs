@@ -158,10 +158,8 @@ fn show_store(metrics: &Metrics, sessions: &Arc<Sessions>) {
     let kept = Arc::clone(sessions);
     let help = "Requests served by what was known moments ago, as the store could not be asked";
     metrics.counter("sessions_graced", help, Vec::new(), Box::new(move || kept.confirmations().graced()));
-    if sessions.hears().is_some() {
-        let kept = Arc::clone(sessions);
-        let hears = move || f64::from(u8::from(kept.hears() == Some(true)));
-        let help = "Whether what other gateways do to sessions is heard";
-        metrics.gauge("session_store_heard", help, None, Box::new(hears));
-    }
+    let kept = Arc::clone(sessions);
+    let hears = move || f64::from(u8::from(kept.hears() != Some(false)));
+    let help = "Whether what other gateways do to sessions is heard";
+    metrics.gauge("session_store_heard", help, None, Box::new(hears));
 }

@@ -18,7 +18,8 @@ use super::store::{Gone, RecordName, StoreError};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::sealing::RecordSecret;
 
-/// An open session. Keep it under the cookie's own bytes, and ask [`Live::is_alive`] on every request.
+/// An open session. Keep it under the cookie's own bytes, and ask [`Sessions::is_sure_of`](super::Sessions::is_sure_of)
+/// on every request.
 pub struct Live {
     name: RecordName,
     secret: RecordSecret,

@@ -179,6 +179,7 @@ const REFUSALS: &[Refusal] = &[
     ("", "cors_origins = [\"*\"]", "", "apps.lms.cors_origins[0]", "is not a whole address"),
     ("", "cors_origins = [\"null\"]", "", "apps.lms.cors_origins[0]", "is not a whole address"),
     ("", "cors_origins = [\"https://*.example.org\"]", "", "apps.lms.cors_origins[0]", "a * in its host"),
+    ("", "", "[session]\noutage_grace = \"6m\"", "session.outage_grace", "expected: 0s to 5m"),
     ("", "", "[session]\nform_limit = 8388609", "session.form_limit", "is out of range"),
     ("", "upstream_tls = { server_name = \"a\" }", "", "apps.lms.upstream_tls", "needs an https:// upstream"),
     ("", "identity_jwt = { header = \"Cookie\" }", "", "apps.lms.identity_jwt.header", "can't be used"),

@@ -128,6 +128,7 @@ fn the_example_says_the_defaults() {
     assert_eq!(shown.sessions.idle_timeout, silent.sessions.idle_timeout);
     assert_eq!(shown.sessions.lifetime, silent.sessions.lifetime);
     assert_eq!(shown.sessions.max_sessions, silent.sessions.max_sessions);
+    assert_eq!(shown.sessions.outage_grace, silent.sessions.outage_grace);
     assert_eq!(shown.gateway.form_limit, silent.gateway.form_limit);
     assert_eq!(shown.sessions.cookie.same_site, silent.sessions.cookie.same_site);
     assert_eq!(shown.sessions.cookie.partitioned, silent.sessions.cookie.partitioned);

@@ -6,8 +6,6 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 
-mod contrast;
-
 use super::*;
 use crate::gateway::rounds::LoopCause;
 use crate::identity::mapping::Missing;

@@ -163,12 +163,12 @@ impl Operations {
         let before = std::mem::replace(&mut *self.trouble(kind), trouble.clone());
         match (before, trouble, kind) {
             (None, Some(error), Kind::Reading) => {
-                let code = error.code();
-                tracing::error!(code, %error, "the session store can't be read; nobody is signed out by that");
+                let (code, mend) = (error.code(), error.mend());
+                tracing::error!(code, %error, mend, "the session store can't be read; nobody is signed out by that");
             }
             (None, Some(error), Kind::Writing) => {
-                let code = error.code();
-                tracing::error!(code, %error, "the session store can't be written; nobody is signed out by that");
+                let (code, mend) = (error.code(), error.mend());
+                tracing::error!(code, %error, mend, "the session store can't be written; nobody is signed out by that");
             }
             (Some(_), None, Kind::Reading) => tracing::info!("the session store can be read again"),
             (Some(_), None, Kind::Writing) => tracing::info!("the session store can be written again"),

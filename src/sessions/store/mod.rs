@@ -32,6 +32,7 @@ pub use guarded::{Operation, Operations, Outcome};
 pub(super) use listening::{Listener, News, Reach};
 pub(super) use memory::MemoryStore;
 pub(super) use page::{Cursor, Filed, Page};
+use redis::Fault;
 pub use redis::{Address, Login, RedisSettings, Tls, Topology};
 pub(super) use redis::{RedisStore, examine as examine_redis};
 
@@ -200,13 +201,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A stable name for it.
-    pub const fn code(&self) -> &'static str {
+    /// A stable name for it: the shared store's own word, where it has one.
+    pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreachable(_) => "store_unreachable",
+            Self::Unreachable(why) => why.downcast_ref::<Fault>().map_or("store_unreachable", Fault::code),
             Self::Late { .. } => "store_late",
             Self::Unsupported => "store_unsupported",
             Self::TooLarge { .. } => "session_too_large",
+        }
+    }
+
+    /// What the operator should do, where that is known.
+    pub fn mend(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable(why) => why.downcast_ref::<Fault>().map(Fault::mend),
+            Self::Late { .. } | Self::Unsupported | Self::TooLarge { .. } => None,
         }
     }
 
