@@ -119,6 +119,12 @@ mod sessions;
 /// Operators see and end sessions.
 mod operating_sessions;
 
+/// A gateway that is killed a hundred times.
+mod killed;
+
+/// Two gateways over one Redis, which goes wrong in every way.
+mod many_gateways;
+
 /// Tokens refreshed beside the requests, and revoked after them.
 mod refreshing;
 

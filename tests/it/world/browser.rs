@@ -173,6 +173,13 @@ impl Browser {
         self.hosts.lock().unwrap().insert(host.into(), address);
     }
 
+    /// The same browser, with the same cookies, led to another address for this name, as by a balancer.
+    #[must_use]
+    pub fn led_to(&self, host: &str, address: IpAddr) -> Self {
+        let hosts = Arc::new(Mutex::new(HashMap::from([(host.to_owned(), address)])));
+        Self { hosts, ..self.clone() }
+    }
+
     /// Every cookie that it holds.
     pub fn cookies(&self) -> Vec<Cookie> {
         self.jar.lock().unwrap().clone()

@@ -37,7 +37,7 @@ pub(in crate::sessions) use examination::examine;
 pub use settings::{Address, Login, RedisSettings, Tls, Topology};
 
 use changes::Changes;
-use fault::Fault;
+pub(super) use fault::Fault;
 use keeper::Keeper;
 use lanes::{Lanes, read};
 use layout::Layout;
