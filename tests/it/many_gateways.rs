@@ -214,7 +214,7 @@ async fn a_store_that_pauses_stops_dies_or_takes_no_changes_signs_nobody_out() {
     let port = two.store.port;
     two.store.signal("-KILL");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let restarted = redis::Server::start_as("server", port, &lines);
+    let restarted = redis::Server::start_again(port, &lines);
     drop(std::mem::replace(&mut two.store, restarted));
     two.serve(&person, "after a kill").await;
     for browser in acknowledged {

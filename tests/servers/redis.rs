@@ -39,8 +39,8 @@ impl Server {
     }
 
     /// Starts a server again on a port that it had.
-    pub(crate) fn start_again(port: u16) -> Self {
-        let server = Self::start_at("server", port, &[]);
+    pub(crate) fn start_again(port: u16, lines: &[String]) -> Self {
+        let server = Self::start_at("server", port, lines);
         server.until("it answers", |server| server.try_ask(&["PING"]).is_some());
         server
     }

@@ -67,7 +67,7 @@ async fn a_server_that_is_gone_is_refused_at_once_and_found_again() {
         assert!(put(&*store, 2).await.is_err());
     }
     assert!(started.elapsed() < Duration::from_secs(1), "known to be down");
-    let _server = Server::start_again(port);
+    let _server = Server::start_again(port, &[]);
     assert!(recovered(&*store).await < Duration::from_secs(2));
     put(&*store, 2).await.unwrap();
 }
