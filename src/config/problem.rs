@@ -28,8 +28,8 @@ pub enum Fault {
     WrongType,
     /// A key that must be there is not.
     Missing,
-    /// The key, or the value where one is named, belongs to a version to come.
-    NotSupportedYet(Option<String>),
+    /// A value that belongs to a version to come.
+    NotSupportedYet(String),
     /// The value can't be used; the rest of the sentence says why.
     Invalid(String),
 }
@@ -56,7 +56,7 @@ impl Finding {
 
     /// A value that belongs to a version to come.
     pub(super) fn later(what: impl Into<String>) -> Self {
-        Self::new(Fault::NotSupportedYet(Some(what.into())))
+        Self::new(Fault::NotSupportedYet(what.into()))
     }
 
     /// What was found; never a secret.
@@ -82,8 +82,7 @@ impl Finding {
         let place = places.nearest(path);
         let range = match (place, &self.fault) {
             (Some((Place::File { key, value }, nearness)), fault) => {
-                let on_key =
-                    matches!(fault, Fault::UnknownKey | Fault::Missing | Fault::NotSupportedYet(None));
+                let on_key = matches!(fault, Fault::UnknownKey | Fault::Missing);
                 Some(if on_key || nearness == Nearness::Around { key.clone() } else { value.clone() })
             }
             _ => None,
@@ -189,8 +188,7 @@ impl fmt::Display for Problem {
             Fault::UnknownKey => write!(f, "{key} is not a key that Vestibule knows")?,
             Fault::WrongType => write!(f, "{key} has the wrong type")?,
             Fault::Missing => write!(f, "{key} is missing")?,
-            Fault::NotSupportedYet(None) => write!(f, "{key} is not supported yet")?,
-            Fault::NotSupportedYet(Some(what)) => write!(f, "{key}: {what} is not supported yet")?,
+            Fault::NotSupportedYet(what) => write!(f, "{key}: {what} is not supported yet")?,
             Fault::Invalid(why) => write!(f, "{key} {why}")?,
         }
         if let Some(excerpt) = &self.excerpt {

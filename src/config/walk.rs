@@ -8,7 +8,7 @@ use figment::value::{Dict, Empty, Value};
 use super::place::KeyPath;
 use super::problem::{Fault, Finding};
 use super::report::Report;
-use super::schema::{self, Key, Kind, Support};
+use super::schema::{self, Key, Kind};
 use super::source::shown;
 
 /// Walks over everything; what is left has only known keys with values of their types.
@@ -37,10 +37,7 @@ impl Walk<'_> {
                 }
                 continue;
             };
-            if key.support == Support::Later {
-                let mend = "take it out; CHANGELOG.md says when it is there";
-                self.report.add(&path, Finding::new(Fault::NotSupportedYet(None)).mend(mend));
-            } else if let Some(value) = self.value(&path, key, value) {
+            if let Some(value) = self.value(&path, key, value) {
                 kept.insert(name, value);
             }
         }
@@ -96,7 +93,7 @@ impl Walk<'_> {
 
     /// A list, if all its elements are of the type. Its numbers must stay, so no element is taken out alone.
     fn list(&mut self, at: &KeyPath, key: &Key, kind: Kind, value: Value) -> Option<Value> {
-        let element = Key { path: key.path, kind, support: key.support };
+        let element = Key { path: key.path, kind };
         let values = value.into_array()?;
         let each = values.into_iter().enumerate();
         let kept: Vec<_> = each.map(|(index, value)| self.value(&at.index(index), &element, value)).collect();
@@ -136,8 +133,7 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, at: &KeyPath, table: &Key, name: &str) {
-        let mut known: Vec<_> =
-            table.children().filter(|key| key.support == Support::Now).map(Key::name).collect();
+        let mut known: Vec<_> = table.children().map(Key::name).collect();
         known.sort_unstable();
         let mend = if let Some(meant) = schema::nearest(name, table.children().map(Key::name)) {
             // The key that was meant is not missing as well.

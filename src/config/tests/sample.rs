@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::schema::{KEYS, Key, Kind, ROOT, Support};
+use super::super::schema::{KEYS, Key, Kind, ROOT};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../config.toml.example");
@@ -76,20 +76,9 @@ fn the_example_loads_as_it_is_and_with_every_key_in_force() {
 
 #[test]
 fn the_example_has_every_key() {
-    let found = keys_of(&in_force(&["#~", "#"]));
+    let found = keys_of(&in_force(&["#"]));
     let missing: Vec<_> = KEYS.iter().map(|key| key.path).filter(|path| !found.contains(path)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-}
-
-#[test]
-fn the_example_says_which_keys_are_later() {
-    let problems = load_beside_files(&in_force(&["#~", "#"])).unwrap_err();
-    let later = KEYS.iter().filter(|key| key.support == Support::Later);
-    let later: BTreeSet<_> = later.map(|key| key.name()).collect();
-    let told: BTreeSet<_> =
-        problems.iter().map(|problem| problem.key().rsplit('.').next().unwrap()).collect();
-    assert_eq!(told, later);
-    assert!(problems.iter().all(|problem| *problem.fault() == Fault::NotSupportedYet(None)), "{problems}");
 }
 
 #[test]
@@ -104,7 +93,7 @@ fn the_example_names_the_variable_of_every_key() {
     let has_variable = |key: &&Key| {
         let is_table = matches!(key.kind, Kind::Table | Kind::Names);
         let is_element = ["apps.*.rules.", "apps.*.logout.clear_cookies."].iter();
-        !is_table && key.support == Support::Now && !is_element.clone().any(|list| key.path.starts_with(list))
+        !is_table && !is_element.clone().any(|list| key.path.starts_with(list))
     };
     let missing: Vec<_> =
         KEYS.iter().filter(has_variable).map(|key| key.path).filter(|path| !named.contains(path)).collect();

@@ -40,11 +40,20 @@ impl Chromium {
     /// Opens one with further arguments and preferences.
     pub async fn with(language: &str, arguments: &[&str], preferences: serde_json::Value) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let driver = Program::start("chromedriver", |command| {
-            // The browser's processes end with the driver's group.
-            command.arg("--port=0").env("HOME", profile.path()).process_group(0);
-        });
-        let said = driver.says("started successfully on port ").await;
+        let mut starts = 0;
+        let (driver, said) = loop {
+            let driver = Program::start("chromedriver", |command| {
+                // The browser's processes end with the driver's group.
+                command.arg("--port=0").env("HOME", profile.path()).process_group(0);
+            });
+            let said = driver.says_one_of(&["started successfully on port ", "Exiting..."]).await;
+            if said.contains("started successfully") {
+                break (driver, said);
+            }
+            // It takes one port for both families, which may be free in the one and not in the other.
+            starts += 1;
+            assert!(starts < 10, "{said}");
+        };
         let port = said.split("successfully on port ").nth(1).unwrap();
         let port: String = port.chars().take_while(char::is_ascii_digit).collect();
         let user_data = format!("--user-data-dir={}", profile.path().join("profile").display());

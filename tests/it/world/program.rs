@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -38,7 +38,7 @@ impl Drop for Program {
         child.kill().ok();
         child.wait().ok();
         if std::thread::panicking() {
-            eprintln!("── what {} said ──\n{}", self.name, self.said.lock().unwrap());
+            eprintln!("── what {} said ──\n{}", self.name, self.said());
         }
     }
 }
@@ -83,17 +83,24 @@ impl Program {
 
     /// Waits until it said this; everything up to the end of that line.
     pub async fn says(&self, text: &str) -> String {
+        self.says_one_of(&[text]).await
+    }
+
+    /// The same for one of several texts.
+    pub async fn says_one_of(&self, texts: &[&str]) -> String {
         let found = timeout(PATIENCE, async {
             loop {
-                let said = self.said.lock().unwrap().clone();
-                if said.contains(text) {
+                let said = self.said();
+                if texts.iter().any(|text| said.contains(text)) {
                     return said;
                 }
                 sleep(Duration::from_millis(10)).await;
             }
         });
-        found
-            .await
-            .unwrap_or_else(|_| panic!("{} never said {text:?}: {}", self.name, self.said.lock().unwrap()))
+        found.await.unwrap_or_else(|_| panic!("{} never said {texts:?}: {}", self.name, self.said()))
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
