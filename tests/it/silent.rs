@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::world::chromium::Chromium;
-use crate::world::{Answer, Ask, Browser, Engine, Gateway, Rogue, Server, Shape, World};
+use crate::world::{Answer, Ask, Browser, Engine, Gateway, Rogue, Server, Shape, World, redis};
 
 /// A page of the app's that listens, and can open the frame.
 const PAGE: &str = r#"<!DOCTYPE html><title>app</title><body><script>
@@ -44,6 +44,42 @@ fn said(page: &str) -> Value {
 
 fn session(browser: &Browser) -> Option<String> {
     browser.cookies().into_iter().find(|cookie| !cookie.name.contains("login")).map(|cookie| cookie.value)
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_told_to_the_page_and_ends_nothing() {
+    let store = redis::Server::start(&[]);
+    let (key, port) = ("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", store.port);
+    let lines = format!(
+        "[session]\nstore = \"redis://127.0.0.1:{port}\"\nkeys = [{key:?}]\noutage_grace = \"0s\"\n\
+         [session.redis]\ntimeout = \"1s\"\n"
+    );
+    let (gateway, _rogue, _app) = World::with_rogue(&lines).await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let sent = browser.send(in_frame(&gateway.url("/_sso/silent"), "same-origin")).await.expect(302);
+    let back = browser.send(in_frame(sent.location().as_str(), "cross-site")).await.expect(302);
+    let before = session(&browser);
+    store.signal("-STOP");
+    // Once at the callback, which could not write, and once at the beginning, as soon as nothing is trusted any more.
+    let callback = browser.send(in_frame(back.location().as_str(), "same-origin")).await.expect(200);
+    assert_eq!(said(&callback.text())["ok"], false);
+    let waited = std::time::Instant::now();
+    loop {
+        let frame = browser.send(in_frame(&gateway.url("/_sso/silent"), "same-origin")).await;
+        if frame.status == 200 {
+            assert!(said(&frame.text())["error"].as_str().unwrap().contains("store"), "{frame:?}");
+            break;
+        }
+        assert!(waited.elapsed() < Duration::from_secs(20), "{frame:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    store.signal("-CONT");
+    assert_eq!(session(&browser), before);
+    while browser.fetch(&gateway.url("/")).await.status != 200 {
+        assert!(waited.elapsed() < Duration::from_secs(40), "the session is back with its store");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]

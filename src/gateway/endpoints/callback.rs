@@ -185,7 +185,13 @@ async fn end_login(
     let outgoing = before.as_ref().map(|before| before.live.data());
     let subject = person.subject.clone();
     let replacing = before.map(|before| before.live.gone()).or(login.previous);
-    let set = begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await?;
+    let set = begin_session(worker, app, &provider, facts, person, replacing, trail.record.client).await;
+    let set = match set {
+        Err(failure @ Failure::Store(_)) if login.silent.is_some() => {
+            return Ok(Ended::Elsewhere(Ok(silent::put_off(app, &failure))));
+        }
+        set => set?,
+    };
     // Last, as a proxy that hands on one cookie of several hands on that.
     let mark = rounds::mark(app, facts, next, &set).filter(|_| login.silent.is_none());
     trail.cookies.extend(set.into_iter().chain(choice::remember(app, &provider)).chain(mark));

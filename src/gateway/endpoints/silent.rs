@@ -42,7 +42,10 @@ pub async fn answer(
 ) -> Result<Response<Body>, Failure> {
     // SECURITY: another site must not renew sessions, nor learn by the time it takes whether there is one.
     is_own_sites(app, facts, "a session is renewed by a frame in a page of the app's own")?;
-    let person = authentication::person(worker, app, facts.headers, &mut trail.cookies).await?;
+    let person = match authentication::person(worker, app, facts.headers, &mut trail.cookies).await {
+        Err(failure @ Failure::Store(_)) => return Ok(put_off(app, &failure)),
+        asked => asked?,
+    };
     let data = person.as_ref().map(|person| person.live.data());
     let silent = Silent { subject: data.as_ref().map(|data| data.subject.clone()) };
     let wish = Wish {
@@ -124,6 +127,13 @@ pub fn failed(app: &Protected, provider: &Provider, failure: &Failure) -> Respon
         return refused(app, provider, needed);
     }
     refused(app, provider, failure.code())
+}
+
+/// The message where the session store can't be used: the session stays as it is, and the page may try again.
+pub fn put_off(app: &Protected, failure: &Failure) -> Response<Body> {
+    let (name, code) = (&app.settings.name, failure.code());
+    tracing::info!(app = %name, code, error = %failure, "a session is not renewed in a frame");
+    tell(app, &json!({ "type": KIND, "ok": false, "error": code }))
 }
 
 /// The message where a person would have to choose a provider first.
