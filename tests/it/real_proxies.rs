@@ -2,7 +2,7 @@
 
 use crate::behind_a_proxy::{DEFAULTS, RULES};
 use crate::websockets::Socket;
-use crate::world::browser::{Response, authority};
+use crate::world::browser::{Cookie, Response, authority};
 use crate::world::program::Program;
 use crate::world::wire::Reader;
 use crate::world::{Answer, Ask, Browser, Engine, Gateway, Server, World};
