@@ -6,13 +6,18 @@ use crate::websockets::Socket;
 use crate::world::farewell::deliver_by;
 use crate::world::redis;
 use crate::world::wire::PATIENCE;
-use crate::world::{Answer, Browser, Gateway, Rogue, Server, World};
+use crate::world::{Answer, Ask, Browser, Gateway, Rogue, Server, World};
 
 const HOST: &str = "lms.school.localhost";
 const ORIGIN: &str = "http://lms.school.localhost:4180";
 
 /// Two gateways in front of one app, as a balancer would have them.
 async fn two_gateways(redis: &redis::Server) -> ([Gateway; 2], Rogue, Server) {
+    two_gateways_with(redis, "").await
+}
+
+/// The same with these lines in each configuration.
+async fn two_gateways_with(redis: &redis::Server, lines: &str) -> ([Gateway; 2], Rogue, Server) {
     let (rogue, app) = (Rogue::start().await, Server::start().await);
     let mut gateways = Vec::new();
     for _ in 0..2 {
@@ -21,7 +26,8 @@ async fn two_gateways(redis: &redis::Server) -> ([Gateway; 2], Rogue, Server) {
             "[session]\nstore = \"redis://127.0.0.1:{}\"\nkeys = [\"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=\"]\n",
             redis.port
         );
-        let config = rogue.table("rogue", "") + &world.app_at("lms", ORIGIN, &app.origin()) + &session;
+        let config =
+            rogue.table("rogue", "") + &world.app_at("lms", ORIGIN, &app.origin()) + lines + &session;
         gateways.push(world.start(&config).await);
     }
     (gateways.try_into().unwrap_or_else(|_| unreachable!()), rogue, app)
@@ -94,4 +100,39 @@ async fn a_token_that_finds_the_store_out_of_reach_is_heeded_when_it_comes_again
         }
     };
     tokio::time::timeout(PATIENCE, heeded).await.expect("it is heeded when it comes again");
+}
+
+#[tokio::test]
+async fn the_app_is_told_of_the_end_once_by_a_gateway_that_never_had_the_session_open() {
+    let redis = redis::Server::start(&[]);
+    let on_end = "[apps.lms.logout]\non_end = { url = \"/internal/end?user={sub}\" }\n";
+    let ([one, other], rogue, app) = two_gateways_with(&redis, on_end).await;
+    let here = brought_to(&one, &Browser::new());
+    here.visit(&format!("{ORIGIN}/")).await.expect(200);
+    app.forget();
+    let form = format!("logout_token={}", rogue.logout_token(|_| ()));
+    deliver_by(&brought_to(&other, &Browser::new()), ORIGIN, &form).await.expect(200);
+    is_over(&here).await;
+    app.has_received(1).await;
+    assert_eq!((app.last().method(), app.last().target()), ("POST", "/internal/end?user=u-1"));
+    // The gateway that had it open heard of its end, and leaves the telling to the other.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(app.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_an_operator_ends_at_one_gateway_is_over_at_the_other() {
+    let redis = redis::Server::start(&[]);
+    let token = "operators-token-of-32-characters";
+    let lines = format!("[admin]\ntoken = \"{token}\"\n");
+    let ([one, other], _rogue, _app) = two_gateways_with(&redis, &lines).await;
+    let here = brought_to(&one, &Browser::new());
+    here.visit(&format!("{ORIGIN}/")).await.expect(200);
+    let there = brought_to(&other, &here);
+    assert!(is_in(&there).await, "one session at both");
+    let end = Ask::new("DELETE", &format!("http://{}/sessions?subject=u-1", other.admin()));
+    let told = Browser::new().send(end.header("Authorization", format!("Bearer {token}"))).await.expect(200);
+    assert_eq!(told.json()["ended"], 1);
+    assert!(!is_in(&there).await);
+    is_over(&here).await;
 }
