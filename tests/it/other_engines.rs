@@ -18,6 +18,9 @@ X-User-Email = "email"
 
 const IVANOV: &str = "%D0%98%D0%B2%D0%B0%D0%BD%D0%BE%D0%B2";
 
+/// Glewlwyd answers 500 where two write its database at once: its tests take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// What the gateway answers who wants to leave.
 async fn leave(browser: &Browser, gateway: &Gateway) -> crate::world::browser::Response {
     let url = gateway.url("/_sso/sign-out");
@@ -26,6 +29,7 @@ async fn leave(browser: &Browser, gateway: &Gateway) -> crate::world::browser::R
 
 #[tokio::test]
 async fn glewlwyd_signs_people_in_and_out() {
+    let _turn = TURN.lock().await;
     let (gateway, app) = Foreign::glewlwyd().gateway(json!({}), HEADERS).await;
     let browser = Browser::new();
     sign_in_at_glewlwyd(&browser, &gateway.url("/courses"), "ivanov").await.expect(200);
@@ -80,6 +84,7 @@ async fn two_told_by(channel: &str) -> [(Gateway, Server); 2] {
 
 #[tokio::test]
 async fn who_signs_out_of_one_app_at_glewlwyd_is_out_of_the_other_by_the_back_channel() {
+    let _turn = TURN.lock().await;
     let [(one, _one_app), (other, _other_app)] = two_told_by("backchannel").await;
     let browser = Browser::new();
     for gateway in [&one, &other] {
@@ -111,6 +116,7 @@ return send("POST", "/api/auth/", { username: "ivanov", password: "пароль"
 
 #[tokio::test]
 async fn who_signs_out_on_glewlwyds_page_in_chromium_is_out_of_the_other_app_by_the_front_channel() {
+    let _turn = TURN.lock().await;
     let [(one, one_app), (other, other_app)] = two_told_by("frontchannel").await;
     for app in [&one_app, &other_app] {
         let page = "<!doctype html><title>app</title><p>signed in</p><a href=\"/_sso/sign-out\">leave</a>";

@@ -37,6 +37,11 @@ impl Drop for Process {
 impl Obedient {
     /// Starts it; also what it said when it was ready.
     pub fn start(command: &mut Command) -> (Self, Value) {
+        // One start in thousands hangs within the program's own runtime, and would hold up all tests.
+        (0..3).find_map(|_| Self::try_start(command)).unwrap_or_else(|| panic!("{command:?} does not start"))
+    }
+
+    fn try_start(command: &mut Command) -> Option<(Self, Value)> {
         let mut child = command
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
@@ -46,11 +51,20 @@ impl Obedient {
             .unwrap_or_else(|error| panic!("{command:?}: {error}: ./test installs it"));
         let commands = child.stdin.take();
         let mut answers = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            answers.read_line(&mut line).unwrap();
+            tell.send((answers, line)).ok();
+        });
+        let Ok((answers, line)) = told.recv_timeout(Duration::from_secs(60)) else {
+            child.kill().ok();
+            child.wait().ok();
+            return None;
+        };
         let ready = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("{command:?} starts: has ./test installed what it needs?"));
-        (Self { process: Mutex::new(Process { child, commands, answers }) }, ready)
+        Some((Self { process: Mutex::new(Process { child, commands, answers }) }, ready))
     }
 
     /// Has it do something, and what it answered.
