@@ -61,6 +61,16 @@ async fn an_assertion_by_the_secret_proves_who_we_are_where_it_is_chosen() {
     }
 }
 
+/// Lays the authority's certificate, and one of ours with its key, beside the configuration.
+fn certificates(authority: &Authority, world: &World) {
+    let shown = authority.client("lms");
+    for (name, text) in
+        [("ca.pem", &authority.pem()), ("client.pem", &shown.cert), ("client.key", &shown.key)]
+    {
+        std::fs::write(world.dir.path().join(name), text).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_proves_who_we_are_to_a_provider_that_asks_for_it() {
     let authority = Authority::new();
@@ -77,12 +87,7 @@ async fn a_certificate_proves_who_we_are_to_a_provider_that_asks_for_it() {
     ] {
         let engine = Engine::own(shape, json!({"tls": authority.provider()}));
         let (world, app) = (World::new(), Server::start().await);
-        let shown = authority.client("lms");
-        for (name, text) in
-            [("ca.pem", &authority.pem()), ("client.pem", &shown.cert), ("client.key", &shown.key)]
-        {
-            std::fs::write(world.dir.path().join(name), text).unwrap();
-        }
+        certificates(&authority, &world);
         let lines = "ca = \"ca.pem\"\ntls_client = { cert = \"client.pem\", key = \"client.key\" }";
         let config = engine.client(&world, "school", method, lines) + &world.app("lms", &app);
         let gateway = world.start(&config).await;
@@ -98,12 +103,7 @@ async fn a_client_that_is_registered_with_a_certificate_signs_in_with_it() {
     let authority = Authority::new();
     let engine = Engine::own(Shape::V9, json!({"tls": authority.provider()}));
     let (world, app) = (World::new(), Server::start().await);
-    let shown = authority.client("lms");
-    for (name, text) in
-        [("ca.pem", &authority.pem()), ("client.pem", &shown.cert), ("client.key", &shown.key)]
-    {
-        std::fs::write(world.dir.path().join(name), text).unwrap();
-    }
+    certificates(&authority, &world);
     let lines = "scopes = [\"openid\", \"email\"]\nca = \"ca.pem\"\n\
                  client_auth = \"tls_client_auth\"\ntls_client = { cert = \"client.pem\", key = \"client.key\" }\n";
     let config =
@@ -126,12 +126,7 @@ async fn a_fapi_client_can_prove_itself_and_bind_its_tokens_by_its_certificate_a
     let authority = Authority::new();
     let engine = Engine::own(Shape::V9, json!({"tls": authority.provider()}));
     let (world, app) = (World::new(), Server::start().await);
-    let shown = authority.client("lms");
-    for (name, text) in
-        [("ca.pem", &authority.pem()), ("client.pem", &shown.cert), ("client.key", &shown.key)]
-    {
-        std::fs::write(world.dir.path().join(name), text).unwrap();
-    }
+    certificates(&authority, &world);
     let metadata = json!({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "CN=lms",
         "tls_client_certificate_bound_access_tokens": true, "require_pushed_authorization_requests": true,
         "id_token_signed_response_alg": "PS256"});

@@ -18,7 +18,7 @@ X-User-Email = "email"
 
 const IVANOV: &str = "%D0%98%D0%B2%D0%B0%D0%BD%D0%BE%D0%B2";
 
-/// Glewlwyd answers 500 where two write its database at once: its tests take turns.
+/// Glewlwyd once answered 500 from its token endpoint while two tests used it; why is not known. They take turns.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What the gateway answers who wants to leave.

@@ -37,7 +37,7 @@ impl Drop for Process {
 impl Obedient {
     /// Starts it; also what it said when it was ready.
     pub fn start(command: &mut Command) -> (Self, Value) {
-        // One start in thousands hangs within the program's own runtime, and would hold up all tests.
+        // A provider was once seen to listen and never say so; a start that hangs must not hold up all tests.
         (0..3).find_map(|_| Self::try_start(command)).unwrap_or_else(|| panic!("{command:?} does not start"))
     }
 
