@@ -56,6 +56,14 @@ impl TrustedProxies {
     }
 }
 
+/// An address as proxies write it in `X-Forwarded-For`: alone, with a port, in brackets.
+pub fn address(element: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(element).ok()?;
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bare)
+}
+
 /// SECURITY: `::ffff:10.0.0.1` and `10.0.0.1` are one host and must meet the same network rules.
 fn fold(ip: IpAddr) -> IpAddr {
     ip.to_canonical()

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use http::header::{COOKIE, Entry, FORWARDED, HeaderName};
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::request::folded_host;
 use super::routing::Host;
 use crate::foundation::origin::Scheme;
-use crate::foundation::peer::{Peer, TrustedProxies};
+use crate::foundation::peer::{Peer, TrustedProxies, address};
 use crate::identity::readings::Path;
 use crate::upstream::upgrade::{self, AppEnd};
 use crate::upstream::{Fields, ForwardedHeaders};
@@ -257,14 +257,6 @@ fn from_the_right<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterato
     let lines = headers.get_all(name).iter().rev();
     let elements = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
-}
-
-/// An address as proxies write it: alone, with a port, in brackets.
-fn address(element: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(element).ok()?;
-    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
-    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    text.parse().ok().or_else(with_port).or_else(bare)
 }
 
 /// The `for` of an element of `Forwarded` (RFC 7239 section 4).

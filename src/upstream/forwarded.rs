@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use super::fields::Fields;
 use super::headers::{remove_misspelt_forwarding, tokens};
 use crate::foundation::origin::Origin;
+use crate::foundation::peer::address;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -62,45 +63,47 @@ impl ForwardedHeaders {
     /// Keeps what the peer, a trusted proxy, said, and adds the peer itself.
     pub fn extend(&self, headers: &mut HeaderMap) {
         remove_misspelt_forwarding(headers);
-        let element = match joined(headers, &FORWARDED) {
-            Some(mut chain) => {
-                chain.extend_from_slice(b", ");
-                chain.extend_from_slice(self.element.as_bytes());
-                HeaderValue::try_from(chain).ok()
-            }
-            None => HeaderValue::try_from(self.elements(headers)).ok(),
-        };
-        headers.insert(FORWARDED, element.unwrap_or_else(|| self.element.clone()));
-        let address = joined(headers, &FOR).and_then(|mut chain| {
-            chain.extend_from_slice(b", ");
-            chain.extend_from_slice(self.address.as_bytes());
-            HeaderValue::try_from(chain).ok()
-        });
-        headers.insert(FOR, address.unwrap_or_else(|| self.address.clone()));
         for (name, value) in [(PROTO, &self.proto), (HOST, &self.host), (PORT, &self.port)] {
             // Said twice is said by nobody.
             if headers.get_all(&name).iter().count() != 1 {
                 headers.insert(name, value.clone());
             }
         }
+        // SECURITY: a proxy that writes `X-Forwarded-For` mostly hands on the `Forwarded` that a client made up.
+        // One of the two is believed, the same as for the client's address.
+        let addresses = joined(headers, &FOR);
+        let elements = match &addresses {
+            Some(addresses) => Some(self.elements(addresses, headers)),
+            None if headers.contains_key(FOR) => None,
+            None => joined(headers, &FORWARDED),
+        };
+        headers.insert(FORWARDED, and(elements, &self.element));
+        headers.insert(FOR, and(addresses, &self.address));
     }
 
-    /// A `Forwarded` list out of the `X-Forwarded-For` of a proxy that knows no other.
-    fn elements(&self, headers: &HeaderMap) -> String {
+    /// A `Forwarded` list out of `X-Forwarded-For` (RFC 7239 section 7.4). What the proxies said of the browser's
+    /// own request, its host and scheme, stands in the first element, where apps look for it.
+    fn elements(&self, addresses: &[u8], headers: &HeaderMap) -> Vec<u8> {
+        let first =
+            |name: &HeaderName| tokens(headers.get(name)?).next().and_then(|said| str::from_utf8(said).ok());
         let mut list = String::new();
-        for client in headers.get_all(FOR).iter().flat_map(tokens) {
-            let client = std::str::from_utf8(client).ok().and_then(|client| client.parse().ok());
-            if list.len() < CHAIN_LIMIT
-                && let Some(client) = client
-            {
-                list.push_str("for=");
-                list.push_str(&node(client));
-                list.push_str(", ");
+        for (number, listed) in addresses.split(|byte| *byte == b',').enumerate() {
+            list.push_str(if number == 0 { "for=" } else { ", for=" });
+            list.push_str(&address(listed.trim_ascii()).map_or_else(|| "unknown".to_owned(), node));
+            if number == 0 {
+                for (name, value) in [(";host=", first(&HOST)), (";proto=", first(&PROTO))] {
+                    list.extend(value.map(|value| name.to_owned() + &quoted(value)));
+                }
             }
         }
-        list.push_str(&String::from_utf8_lossy(self.element.as_bytes()));
-        list
+        list.into_bytes()
     }
+}
+
+/// A list and what is added to it; without a list that alone.
+fn and(list: Option<Vec<u8>>, last: &HeaderValue) -> HeaderValue {
+    let list = list.map(|list| [&list, b", ".as_slice(), last.as_bytes()].concat());
+    list.and_then(|list| HeaderValue::try_from(list).ok()).unwrap_or_else(|| last.clone())
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
@@ -161,25 +164,87 @@ mod tests {
         assert!(told.ends_with(element), "{told}");
     }
 
+    fn extended(peer: &str, public: &str, said: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in said {
+            map.append(*name, value.parse().unwrap());
+        }
+        headers(peer, public).extend(&mut map);
+        map
+    }
+
     #[test]
     fn a_trusted_proxy_is_believed_and_added() {
-        let mut map = HeaderMap::new();
-        map.append("x-forwarded-for", "198.51.100.7".parse().unwrap());
-        map.append("x-forwarded-for", "2001:db8::7, nonsense".parse().unwrap());
-        map.append("x-forwarded-proto", "https".parse().unwrap());
-        map.append("x-forwarded-host", "one.example.org".parse().unwrap());
-        map.append("x-forwarded-host", "two.example.org".parse().unwrap());
-        headers("10.0.0.1", "http://lms.example.org").extend(&mut map);
+        let said = [
+            ("x-forwarded-for", "198.51.100.7"),
+            ("x-forwarded-for", "2001:db8::7, nonsense"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "one.example.org"),
+            ("x-forwarded-host", "two.example.org"),
+        ];
+        let mut map = extended("10.0.0.1", "http://lms.example.org", &said);
         assert_eq!(get(&map, "x-forwarded-for"), ["198.51.100.7, 2001:db8::7, nonsense, 10.0.0.1"]);
         assert_eq!(get(&map, "x-forwarded-proto"), ["https"]);
         assert_eq!(get(&map, "x-forwarded-host"), ["lms.example.org"]);
-        assert_eq!(
-            get(&map, "forwarded"),
-            ["for=198.51.100.7, for=\"[2001:db8::7]\", for=10.0.0.1;host=lms.example.org;proto=http"]
-        );
+        let [before, ours] = [
+            "for=198.51.100.7;host=lms.example.org;proto=https, for=\"[2001:db8::7]\", for=unknown, for=10.0.0.1",
+            ";host=lms.example.org;proto=http",
+        ];
+        assert_eq!(get(&map, "forwarded"), [format!("{before}{ours}")]);
         headers("10.0.0.2", "http://lms.example.org").extend(&mut map);
-        assert!(
-            get(&map, "forwarded")[0].ends_with("proto=http, for=10.0.0.2;host=lms.example.org;proto=http")
-        );
+        assert_eq!(get(&map, "forwarded"), [format!("{before}, for=10.0.0.2{ours}")]);
+    }
+
+    #[test]
+    fn the_first_element_tells_how_the_browser_came() {
+        let ours = "for=10.0.0.1;host=lms.example.org;proto=https";
+        for (said, expected) in [
+            // What nginx says that was told to say it.
+            (
+                &[
+                    ("x-forwarded-for", "192.0.2.7"),
+                    ("x-forwarded-proto", "https"),
+                    ("x-forwarded-host", "LMS:443"),
+                ][..],
+                "for=192.0.2.7;host=\"LMS:443\";proto=https, ",
+            ),
+            // Proxies that add to the lists.
+            (
+                &[
+                    ("x-forwarded-for", "192.0.2.7:4711, [2001:db8::7]:80"),
+                    ("x-forwarded-proto", "https,http"),
+                ],
+                "for=192.0.2.7;host=lms.example.org;proto=https, for=\"[2001:db8::7]\", ",
+            ),
+            // What can't stand in an element as it came can't make another.
+            (
+                &[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-host", "a\\\";for=6.6.6.6")],
+                "for=192.0.2.7;host=\"a;for=6.6.6.6\";proto=https, ",
+            ),
+            (
+                &[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "")],
+                "for=192.0.2.7;host=lms.example.org, ",
+            ),
+            // A proxy that speaks RFC 7239 alone.
+            (&[("forwarded", "for=192.0.2.7;proto=https")], "for=192.0.2.7;proto=https, "),
+            (&[], ""),
+        ] {
+            let map = extended("10.0.0.1", "https://lms.example.org", said);
+            assert_eq!(get(&map, "forwarded"), [format!("{expected}{ours}")], "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_made_up_as_forwarded_does_not_pass_a_proxy_that_tells_its_address() {
+        let forged = ("forwarded", "for=6.6.6.6;host=evil.example;proto=http");
+        let long = "192.0.2.7, ".repeat(CHAIN_LIMIT / 11 + 1);
+        for addresses in ["192.0.2.7", "nonsense", "", &long] {
+            let map =
+                extended("10.0.0.1", "https://lms.example.org", &[forged, ("x-forwarded-for", addresses)]);
+            let told = get(&map, "forwarded");
+            assert!(!told[0].contains("evil") && !told[0].contains("6.6.6.6"), "{told:?}");
+            assert!(told[0].ends_with("for=10.0.0.1;host=lms.example.org;proto=https"), "{told:?}");
+            assert_eq!(told.len(), 1);
+        }
     }
 }

@@ -101,12 +101,18 @@ async fn a_trusted_proxy_is_believed_and_added_to() {
     let (gateway, app) = open("[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n").await;
     let ask = Ask::new("GET", &gateway.url("/"))
         .header("X-Forwarded-For", "203.0.113.7, 10.0.0.1")
-        .header("X-Forwarded-Proto", "https");
+        .header("X-Forwarded-Proto", "https")
+        .header("Forwarded", "for=6.6.6.6;host=evil.example");
     Browser::new().send(ask).await.expect(200);
     let request = app.last();
-    let addresses = request.header("x-forwarded-for").unwrap();
-    assert!(addresses.starts_with("203.0.113.7") || addresses.contains("10.0.0.1"), "{addresses}");
+    assert_eq!(request.header("x-forwarded-for").as_deref(), Some("203.0.113.7, 10.0.0.1, 127.0.0.1"));
     assert_eq!(request.header("x-forwarded-proto").as_deref(), Some("https"));
+    let forwarded = request.header("forwarded").unwrap();
+    let host = gateway.address();
+    assert!(
+        forwarded.starts_with(&format!("for=203.0.113.7;host=\"{host}\";proto=https, for=10.0.0.1, ")),
+        "{forwarded}"
+    );
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ async fn is_a_good_front(front: Front) {
         [(&front.browser, "/private", "5f6d1c0e9b1e8a0017a1b001"), (&stranger, "/static/a.css", "")]
     {
         let mut ask = Ask::script("GET", &front.url(path));
-        for name in DEFAULTS {
+        for name in DEFAULTS.into_iter().chain(["Forwarded", "X-Forwarded-Port", "X-Real-IP"]) {
             for spelling in [name.to_owned(), name.replace('-', "_"), name.replace('-', ".")] {
                 ask = ask.header(&spelling, "forged");
             }
