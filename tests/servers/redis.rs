@@ -17,7 +17,7 @@ pub(crate) struct Server {
     /// Its process.
     pub(crate) pid: u32,
     keeper: Child,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// The server's program: `REDIS_SERVER` of the environment, so that the same tests run on Valkey.
@@ -84,7 +84,7 @@ impl Server {
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut pid = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        Self { port, pid: pid.trim().parse().unwrap(), keeper, _dir: dir }
+        Self { port, pid: pid.trim().parse().unwrap(), keeper, dir }
     }
 
     /// Asks the server, and gives its raw answer.
@@ -99,6 +99,11 @@ impl Server {
             assert!(started.elapsed() < PATIENCE, "port {}: {what}", self.port);
             std::thread::park_timeout(Duration::from_millis(20));
         }
+    }
+
+    /// Where it keeps its files.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Sends its process a signal.

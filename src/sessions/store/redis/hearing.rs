@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join, join_all, try_join_all};
 use futures_util::stream::{SelectAll, StreamExt as _, once};
 use futures_util::{FutureExt as _, Stream};
 use redis::aio::PubSubSink;
-use redis::{Msg, Value};
+use redis::{Msg, RedisResult, Value};
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Inner;
@@ -28,8 +29,9 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long an answer to that question counts, from when it was asked.
 const COUNTS: Duration = Duration::from_secs(4);
 
-/// The pause before listening is tried again.
+/// The pause before listening is tried again; it doubles up to the longest while that is in vain.
 const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// One message, or the end of one server's.
 enum Heard {
@@ -39,12 +41,10 @@ enum Heard {
 
 type Stations = SelectAll<std::pin::Pin<Box<dyn Stream<Item = Heard> + Send>>>;
 
-/// What is listened to.
+/// What is listened to: the masters, and who may take their place.
 struct Ear {
-    masters: Vec<PubSubSink>,
-    others: Vec<PubSubSink>,
+    nodes: Vec<(Address, PubSubSink)>,
     heard: Stations,
-    addresses: Vec<Address>,
 }
 
 /// The text that tells of something: a letter and the record's name.
@@ -69,7 +69,7 @@ fn understood(text: &[u8]) -> Option<News> {
 
 /// Listens for as long as it is polled.
 pub(super) async fn listen(inner: Arc<Inner>, listener: Arc<dyn Listener>) {
-    let mut code = None;
+    let (mut code, mut pause) = (None, PAUSE);
     loop {
         listener.deaf();
         let mut states = inner.keeper().states();
@@ -80,11 +80,16 @@ pub(super) async fn listen(inner: Arc<Inner>, listener: Arc<dyn Listener>) {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
+        let began = Instant::now();
         let Err(fault) = listen_at(&inner, &lanes, &mut states, &*listener).await;
         if code.replace(fault.code()) != Some(fault.code()) {
             tracing::warn!(code = fault.code(), error = %fault, "other gateways' changes can't be heard for now");
         }
-        tokio::time::sleep(PAUSE).await;
+        if began.elapsed() > COUNTS {
+            pause = PAUSE;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -113,13 +118,11 @@ async fn listen_at(
             }
             _ = beat.tick() => {
                 let asked = Instant::now();
-                let asking = try_join_all(ear.masters.iter_mut().map(PubSubSink::ping::<Value>));
-                timeout(limit, asking).await.map_err(|_| Fault::Slow)??;
-                if servers::to_hear(&inner.settings, lanes).await?.0.iter().any(|at| !ear.addresses.contains(at)) {
-                    return Err(Fault::Redirected);
-                }
-                // What came before the answers is handed over before anybody relies on them.
-                while let Some(heard) = ear.heard.next().now_or_never() {
+                let (masters, _) = servers::to_hear(&inner.settings, lanes).await?;
+                timeout(limit, ear.ask(&masters)?).await.map_err(|_| Fault::Slow)??;
+                // SECURITY: what came before the answers is handed over before anybody relies on them, all of it: the
+                // runtime would have a task pause after so many messages, as if there were no more.
+                while let Some(heard) = unconstrained(ear.heard.next()).now_or_never() {
                     hand_over(heard, listener)?;
                 }
                 listener.hears(asked + COUNTS);
@@ -145,37 +148,39 @@ fn hand_over(heard: Option<Heard>, listener: &dyn Listener) -> Result<(), Fault>
 impl Ear {
     async fn open(settings: &RedisSettings, lanes: &Lanes) -> Result<Self, Fault> {
         let (masters, others) = servers::to_hear(settings, lanes).await?;
-        let mut ear = Self {
-            masters: Vec::new(),
-            others: Vec::new(),
-            heard: SelectAll::new(),
-            addresses: masters.clone(),
-        };
-        for (sink, heard) in try_join_all(masters.iter().map(|at| connect(settings, at))).await? {
-            ear.masters.push(sink);
+        // A replica may be made a master before anybody hears of it; one that is down may not.
+        let (masters, others) = join(
+            try_join_all(masters.into_iter().map(|at| connect(settings, at))),
+            join_all(others.into_iter().map(|at| connect(settings, at))),
+        )
+        .await;
+        let mut ear = Self { nodes: Vec::new(), heard: SelectAll::new() };
+        for (at, sink, heard) in masters?.into_iter().chain(others.into_iter().flatten()) {
+            ear.nodes.push((at, sink));
             ear.heard.push(Box::pin(heard.map(Heard::Message).chain(once(std::future::ready(Heard::End)))));
         }
-        // A replica may be made a master before anybody hears of it; one that is down may not.
-        for at in others {
-            if let Ok((sink, heard)) = connect(settings, &at).await {
-                ear.others.push(sink);
-                ear.heard.push(Box::pin(heard.map(Heard::Message)));
-                ear.addresses.push(at);
-            }
-        }
         Ok(ear)
+    }
+
+    /// Asks whether the connections to these still stand; all of them must be listened to.
+    fn ask(&mut self, masters: &[Address]) -> Result<impl Future<Output = RedisResult<Vec<Value>>>, Fault> {
+        let asked: Vec<_> = self.nodes.iter_mut().filter(|(at, _)| masters.contains(at)).collect();
+        if asked.len() < masters.len() {
+            return Err(Fault::Redirected);
+        }
+        Ok(try_join_all(asked.into_iter().map(|(_, sink)| sink.ping())))
     }
 }
 
 async fn connect(
     settings: &RedisSettings,
-    at: &Address,
-) -> Result<(PubSubSink, impl Stream<Item = Msg> + Send + use<>), Fault> {
-    let client = servers::client(at, &settings.login, settings)?;
+    at: Address,
+) -> Result<(Address, PubSubSink, impl Stream<Item = Msg> + Send + use<>), Fault> {
+    let client = servers::client(&at, &settings.login, settings)?;
     let connecting = async {
         let (mut sink, heard) = client.get_async_pubsub().await?.split();
         sink.subscribe(Layout::new(settings.prefix.clone()).channel()).await?;
-        Ok::<_, redis::RedisError>((sink, heard))
+        Ok::<_, redis::RedisError>((at, sink, heard))
     };
     Ok(timeout(settings.timeout, connecting).await.map_err(|_| Fault::Slow)??)
 }

@@ -36,6 +36,8 @@ pub(super) struct Lanes {
     expects_replicas: bool,
     replicas: Mutex<Vec<Replicas>>,
     pace: Mutex<Pace>,
+    /// When anything was answered last on the connection for changes.
+    answered: Mutex<Instant>,
 }
 
 impl Lane {
@@ -80,6 +82,7 @@ impl Lanes {
             expects_replicas: !matches!(settings.topology, Topology::Standalone(_)),
             replicas: Mutex::new(ranges.into_iter().map(Replicas::new).collect()),
             pace: Mutex::default(),
+            answered: Mutex::new(Instant::now()),
         }
     }
 
@@ -107,13 +110,13 @@ impl Lanes {
     /// Makes a change of one key, and answers when the replicas have it, too, where there are any.
     pub(super) async fn change(&self, key: &str, command: &Cmd) -> Result<Value, Fault> {
         match self.confirmation(key) {
-            Confirmation::None => self.changes.ask(command, self.limit).await,
+            Confirmation::None => self.heed(self.changes.ask(command, self.limit).await),
             Confirmation::Impossible => Err(Fault::Unconfirmed),
             Confirmation::By(needed) => {
                 let patience = (self.limit / 2).as_millis().try_into().unwrap_or(u64::MAX);
                 let mut both = Pipeline::new();
                 both.add_command(command.clone()).cmd("WAIT").arg(needed).arg(patience.max(1));
-                let answers = self.changes.ask_all(&both, 2, self.limit).await?;
+                let answers = self.heed(self.changes.ask_all(&both, 2, self.limit).await)?;
                 let Ok([made, confirmed]) = <[Value; 2]>::try_from(answers) else {
                     return Err(Fault::Unreadable);
                 };
@@ -138,8 +141,11 @@ impl Lanes {
     pub(super) async fn check(&self) -> Result<(), Fault> {
         match &self.asks {
             Lane::Single(_) => {
-                // SECURITY: a server that can't save refuses this as it would a change.
-                self.ask(&cmd("PING")).await?;
+                match self.ask(&cmd("PING")).await {
+                    // It refuses this as it does a change, and is read from as ever.
+                    Ok(_) | Err(Fault::CannotSave) => {}
+                    Err(fault) => return Err(fault),
+                }
                 match servers::role(&self.asks, self.limit).await? {
                     Role::Replica => return Err(Fault::Replica),
                     Role::Master { offset, replicas } => {
@@ -148,10 +154,29 @@ impl Lanes {
                     }
                     Role::Unsaid => {}
                 }
+                self.knock().await?;
             }
             Lane::Cluster(_) => self.note(slots::ranges(&self.map().await?)),
         }
         Ok(())
+    }
+
+    /// Whether the connection for changes is there. It may be lost alone, as nothing may be changed for long; and it
+    /// is not lost while it only waits for replicas.
+    async fn knock(&self) -> Result<(), Fault> {
+        match self.heed(self.changes.ask(&cmd("PING"), self.limit / 2).await) {
+            Err(fault) if fault.is_lost() => Err(fault),
+            Err(Fault::Slow) if self.answered().elapsed() > self.limit * 3 => Err(Fault::Slow),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that the connection for changes answers, where it did.
+    fn heed<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        if !matches!(answer, Err(Fault::Slow | Fault::Unreachable(_))) {
+            *self.answered() = Instant::now();
+        }
+        answer
     }
 
     /// The masters of the cluster, and their replicas.
@@ -205,6 +230,10 @@ impl Lanes {
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self) -> MutexGuard<'_, Instant> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

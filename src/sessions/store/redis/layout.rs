@@ -3,7 +3,7 @@
 //! - `s:<name>`: a record, its marks before it; or, for a minute after its end, a tombstone;
 //! - `i:<name>`: an index, the names of its records by when they end;
 //! - `all:<nnn>`: one of [`SHELVES`] shelves, the names of all records by when they are due to be swept;
-//! - `n:<name>`: a note, its end before it;   `l:<name>`: a lock, its holder;
+//! - `n:<name>`: a note, its end and its own mark before it;   `l:<name>`: a lock, its holder;
 //! - `news`: the channel on which ends and changes are told.
 //!
 //! No name shows whose it is. Nothing here needs two keys in one slot of a cluster.

@@ -16,6 +16,7 @@ use super::{
     Store, StoreError,
 };
 use crate::foundation::clock::Timestamp;
+use crate::foundation::random;
 
 mod changes;
 mod examination;
@@ -174,9 +175,10 @@ impl Store for RedisStore {
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {
-        let note = [layout::digits(until).into_bytes(), text].concat();
+        // By its mark a note is known for this one, should the answer be lost and the question sent again.
+        let note = [layout::digits(until).as_bytes(), &random::bytes::<16>(), &text].concat();
         let lasts = until.since(now).as_millis().try_into().unwrap_or(u64::MAX).max(1);
-        self.with(Again::Never, move |inner, lanes| {
+        self.with(Again::Once, move |inner, lanes| {
             let key = inner.layout.note(&name);
             let mut command = script(scripts::PUT_NOTE, &key);
             command.arg(now.as_secs()).arg(&note).arg(lasts);

@@ -79,10 +79,12 @@ redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('EXPIRE', KEYS[1], math.max(kept, tonumber(ARGV[4])))
 return 1";
 
-/// Puts down a note where none lies. KEYS: note. ARGV: now, its end and text, milliseconds.
+/// Puts down a note where no other lies. KEYS: note. ARGV: now, its end and mark and text, milliseconds.
 pub(super) const PUT_NOTE: &str = "\
-local till = redis.call('GETRANGE', KEYS[1], 0, 11)
-if #till == 12 and tonumber(till) > tonumber(ARGV[1]) then return 0 end
+local lies = redis.call('GETRANGE', KEYS[1], 0, 27)
+if #lies == 28 and lies ~= string.sub(ARGV[2], 1, 28) and tonumber(string.sub(lies, 1, 12)) > tonumber(ARGV[1]) then
+  return 0
+end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";
 
@@ -90,7 +92,7 @@ return 1";
 pub(super) const TAKE_NOTE: &str = "\
 local note = redis.call('GET', KEYS[1])
 redis.call('DEL', KEYS[1])
-if note and tonumber(string.sub(note, 1, 12)) > tonumber(ARGV[1]) then return string.sub(note, 13) end
+if note and tonumber(string.sub(note, 1, 12)) > tonumber(ARGV[1]) then return string.sub(note, 29) end
 return false";
 
 /// Takes a lock, or prolongs it for who has it. KEYS: lock. ARGV: holder, milliseconds.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use redis::cluster::ClusterClient;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
     RedisConnectionInfo, TlsCertificates, cmd,
@@ -20,6 +21,14 @@ use super::slots::Range;
 
 /// How long all Sentinels together may take: those that are down must not hold up the others.
 const ASKING: Duration = Duration::from_secs(1);
+
+/// How long a connection is unused until the other side is asked for a sign of life, and the pause between two.
+const UNUSED: Duration = Duration::from_secs(5);
+const SIGNS: Duration = Duration::from_secs(2);
+
+/// How long the other side may be silent to what was sent before the connection counts as lost: a server, or a
+/// firewall in between, can go without a word.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// The longest pause before a cluster's node is asked again, in milliseconds.
 const LONGEST_PAUSE: u64 = 100;
@@ -143,6 +152,7 @@ async fn cluster(settings: &RedisSettings, nodes: &[Address]) -> Result<Lanes, F
         .retries(8)
         .min_retry_wait(5)
         .max_retry_wait(LONGEST_PAUSE)
+        .tcp_settings(lasting())
         .connection_timeout(settings.timeout / 2)
         .response_timeout(settings.timeout);
     if let Some(tls) = &settings.tls {
@@ -256,7 +266,14 @@ fn connection(address: &Address, login: &Login, settings: &RedisSettings) -> Res
     if let Some(password) = &login.password {
         redis = redis.set_password(password.expose());
     }
-    Ok(addr.into_connection_info().map_err(Fault::from)?.set_redis_settings(redis))
+    let info = addr.into_connection_info().map_err(Fault::from)?.set_redis_settings(redis);
+    Ok(info.set_tcp_settings(lasting()))
+}
+
+/// How a connection is kept that is used for days, or unused for hours.
+fn lasting() -> TcpSettings {
+    let signs = TcpKeepalive::new().with_time(UNUSED).with_interval(SIGNS);
+    TcpSettings::default().set_nodelay(true).set_keepalive(signs).set_user_timeout(SILENT)
 }
 
 fn certificates(tls: &Tls) -> TlsCertificates {

@@ -11,6 +11,7 @@ use crate::foundation::random;
 use crate::foundation::secret::Secret;
 use crate::sessions::store::contract::{IDLE, keeps_the_contract};
 
+mod connections;
 mod failing;
 #[path = "../../../../tests/servers/redis.rs"]
 pub(super) mod running;

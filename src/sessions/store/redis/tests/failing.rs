@@ -5,13 +5,14 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::connections::connections;
 use super::*;
 use crate::foundation::clock::Timestamp;
 use crate::sessions::store::{Change, Entry, Gone, News};
 
-const START: Timestamp = Timestamp::from_secs(1_763_750_000);
+pub(super) const START: Timestamp = Timestamp::from_secs(1_763_750_000);
 
-fn entry(name: u8) -> Entry {
+pub(super) fn entry(name: u8) -> Entry {
     Entry {
         name: [name; 32],
         indexes: vec![[name ^ 0xff; 32]],
@@ -21,15 +22,15 @@ fn entry(name: u8) -> Entry {
     }
 }
 
-async fn put(store: &dyn Store, name: u8) -> Result<Vec<RecordName>, StoreError> {
+pub(super) async fn put(store: &dyn Store, name: u8) -> Result<Vec<RecordName>, StoreError> {
     store.apply(Change::Put { entry: entry(name), replacing: None }).await
 }
 
-async fn end(store: &dyn Store, name: u8) -> Result<Vec<RecordName>, StoreError> {
+pub(super) async fn end(store: &dyn Store, name: u8) -> Result<Vec<RecordName>, StoreError> {
     store.apply(Change::Remove(Gone { name: [name; 32], expires_at: START })).await
 }
 
-fn code(error: &StoreError) -> &'static str {
+pub(super) fn code(error: &StoreError) -> &'static str {
     let StoreError::Unreachable(fault) = error else { panic!("{error}") };
     fault.downcast_ref::<Fault>().unwrap().code()
 }
@@ -45,14 +46,26 @@ async fn recovered(store: &dyn Store) -> Duration {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_is_not_noticed_by_who_asks() {
+async fn a_server_that_cannot_save_is_read_from_and_heard_and_takes_no_change() {
     let server = Server::start(&[]);
-    let store = open(at(server.port));
+    let (store, diary) = (open(at(server.port)), Arc::new(Diary::default()));
     put(&*store, 1).await.unwrap();
-    for _ in 0..10 {
-        server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    store.watch(Arc::clone(&diary) as _);
+    diary.until(Told::Hears).await;
+    diary.0.lock().unwrap().clear();
+    server.ask(&["CONFIG", "SET", "save", "3600 1"]);
+    std::fs::remove_dir_all(server.dir()).unwrap();
+    server.ask(&["BGSAVE"]);
+    server
+        .until("it can't save", |server| server.ask(&["INFO", "persistence"]).contains("bgsave_status:err"));
+    let before = connections(&server, "normal");
+    for _ in 0..30 {
         assert!(store.get([1; 32], None).await.unwrap().is_some());
+        assert_eq!(code(&put(&*store, 2).await.unwrap_err()), "store_cannot_save");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    assert_eq!(connections(&server, "normal"), before);
+    assert!(!diary.0.lock().unwrap().contains(&Told::Deaf), "{:?}", diary.0.lock().unwrap());
 }
 
 #[tokio::test]
