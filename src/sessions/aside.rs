@@ -116,15 +116,18 @@ impl Sessions {
         Ok(claimed)
     }
 
-    /// Lays a text aside, sealed under the secret that is returned: only its holder can find and read it.
+    /// Lays a text aside, sealed under a new secret: only its holder can find and read it.
     ///
     /// # Errors
-    /// When the store can't be used.
-    pub async fn lay_aside(&self, text: &[u8], lasts: Duration) -> Result<RecordSecret, StoreError> {
-        let secret = RecordSecret::generate();
+    /// When the store can't be used: then it may be there or not.
+    pub async fn lay_aside(
+        &self,
+        secret: &RecordSecret,
+        text: &[u8],
+        lasts: Duration,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.store.put_note(secret.name(), secret.seal(text), now, now.plus(lasts)).await?;
-        Ok(secret)
+        self.store.put_note(secret.name(), secret.seal(text), now, now.plus(lasts)).await.map(drop)
     }
 
     /// Takes up what was laid aside: it is there once. `None` when it was taken before, or is too old.

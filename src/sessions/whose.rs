@@ -19,7 +19,7 @@ pub struct Whose(Mark);
 impl Sessions {
     /// Whose session a request presents, whether or not it stands; `None` where the cookie does not tell.
     pub fn whose(&self, names: &CookieNames, presented: &Presented<'_>) -> Option<Whose> {
-        let ticket = Ticket::open(&self.keys, names.origin(), presented.as_bytes())?;
+        let ticket = Ticket::open(&self.keys, names.realm(), presented.as_bytes())?;
         let carried = ticket.carried.as_ref().and_then(|kept| self.read_record(&ticket.secret, kept));
         let of = |data: super::SessionData| self.marks(&data.provider, &data.subject).next();
         ticket.whose.or_else(|| carried.and_then(of)).map(Whose)

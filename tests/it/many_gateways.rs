@@ -10,6 +10,7 @@ use crate::websockets::Socket;
 use crate::world::{Answer, Ask, Browser, Endpoint, Engine, Gateway, Rogue, Server, Shape, World, redis};
 
 mod between;
+mod forms;
 
 use between::{Between, Weather};
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::kept_forms::{URLENCODED, form, press, signed_in};
 use crate::process::certificate;
 use crate::world::browser::Response;
 use crate::world::{Answer, Ask, Browser, Gateway, Rogue, Server, World};
@@ -123,6 +124,27 @@ async fn a_rule_of_one_app_asks_for_more_than_the_sign_in_at_the_other() {
     // The stronger session is the other app's too.
     let session = school.browser.fetch(&school.at(0, "/_sso/session")).await.json();
     assert_eq!(session["claims"]["acr"], "mfa");
+}
+
+#[tokio::test]
+async fn whose_a_kept_form_is_is_known_by_the_shared_session_too() {
+    for store in STORES {
+        let school = School::with(&format!("store = \"{store}\"\nidle_timeout = \"1s\""), "", "").await;
+        school.browser.visit(&school.at(0, "/")).await.expect(200);
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        // At the other app than they signed in at.
+        let kept = school.browser.send(form(&school.at(1, "/quiz")).body(URLENCODED, "a=1")).await;
+        let other = school.browser.copy();
+        school.rogue.person(json!({"sub": "u-2"}));
+        let page = signed_in(&other, kept.clone()).await.expect(403);
+        assert!(page.text().contains("somebody else"), "{store}: {page:?}");
+        school.rogue.person(json!({"sub": "u-1"}));
+        let page = signed_in(&school.browser, kept).await.expect(200);
+        assert!(page.text().contains("<script data-when=\"now\">"), "{store}: {page:?}");
+        press(&school.browser, &page).await.expect(200);
+        assert_eq!(school.talk.last().body, b"a=1");
+        assert!(school.lms.received().iter().all(|request| request.method() == "GET"));
+    }
 }
 
 #[tokio::test]

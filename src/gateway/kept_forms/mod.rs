@@ -32,6 +32,7 @@ use super::request::Facts;
 use super::trail::Trail;
 use super::{Worker, return_to};
 use crate::foundation::body::Body;
+use crate::foundation::sealing::RecordSecret;
 use crate::sessions::Whose;
 
 /// How large a form may be that is kept, in bytes, unless the operator says otherwise.
@@ -99,19 +100,44 @@ pub async fn keep(
     if let Some(id) = marked.filter(|id| Slip::open(worker, app, facts.headers, id).is_some()) {
         return kept(worker, app, facts.headers, id, unsent);
     }
-    let laid_aside = gateway.sessions.lay_aside(&stored, LASTS).await.map_err(|error| {
-        tracing::warn!(app = %app.settings.name, %error, "a form could not be kept");
-        Failure::NothingSent(Unsent::NotKept)
-    })?;
-    let until = gateway.clock.now().plus(LASTS);
-    let slip = Slip::new(app, facts.target().into_owned(), &laid_aside, whose, until);
-    let handed_out = slip.hand_out(worker, app, facts.headers, LASTS);
-    let (id, cookies) = handed_out.ok_or(Failure::NothingSent(Unsent::TooLarge))?;
-    place.wait(laid_aside.name(), until);
-    trail.cookies.extend(cookies);
+    let goes = Goes { target: facts.target().into_owned(), whose };
+    let id = lay_aside(worker, app, facts.headers, goes, &stored, place, trail).await;
+    let id = id.map_err(Failure::NothingSent)?;
     let bytes = stored.len() - head;
     tracing::info!(app = %app.settings.name, client = %trail.record.client, bytes, "a form is kept until its sender has signed in");
     kept(worker, app, facts.headers, &id, unsent)
+}
+
+/// Where a form goes, and whose it is.
+struct Goes {
+    target: String,
+    whose: Option<Whose>,
+}
+
+/// Lays a form aside, as it is stored, and gives the browser the slip for it. Its identifier.
+async fn lay_aside(
+    worker: &Worker,
+    app: &Protected,
+    headers: &HeaderMap,
+    goes: Goes,
+    stored: &[u8],
+    place: Place<'_>,
+    trail: &mut Trail,
+) -> Result<String, Unsent> {
+    let gateway = &worker.gateway;
+    let (secret, until) = (RecordSecret::generate(), gateway.clock.now().plus(LASTS));
+    let slip = Slip::new(app, goes.target, &secret, goes.whose, until);
+    // SECURITY: a slip first, and counted first: what no cookie can carry, or whose sender hangs up meanwhile, would
+    // lie in the store uncounted, and fill it.
+    let (id, cookies) = slip.hand_out(worker, app, headers, LASTS).ok_or(Unsent::TooLarge)?;
+    place.wait(secret.name(), until);
+    if let Err(error) = gateway.sessions.lay_aside(&secret, stored, LASTS).await {
+        gateway.forms.leave(&secret.name());
+        tracing::warn!(app = %app.settings.name, %error, "a form could not be kept");
+        return Err(Unsent::NotKept);
+    }
+    trail.cookies.extend(cookies);
+    Ok(id)
 }
 
 /// The `Content-Type` of a form that may be kept.

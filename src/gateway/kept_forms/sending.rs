@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::slip::{self, Slip};
 use super::stored::Instead;
-use super::{LASTS, sign_in_as_sender};
+use super::{Goes, lay_aside, sign_in_as_sender};
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
 use crate::gateway::authentication::Person;
@@ -61,9 +61,13 @@ pub async fn take(
         return Err(Failure::NothingSent(Unsent::AnotherPerson));
     }
     let secret = slip.secret().ok_or_else(gone)?;
+    let stored = worker.gateway.sessions.take_up(&secret).await.map_err(|error| {
+        // The slip stays: when the store is back, the form most likely is.
+        trail.retry = Some(app.address(&slip::address(app, id)));
+        Failure::Store(error)
+    })?;
     worker.gateway.forms.leave(&secret.name());
     trail.cookies.extend(app.cookies.drop_aside(id));
-    let stored = worker.gateway.sessions.take_up(&secret).await.map_err(Failure::Store)?;
     let stored = Bytes::from(stored.ok_or_else(gone)?);
     let instead = Instead::of(stored.clone()).ok_or_else(gone)?;
     trail.retry = None;
@@ -76,18 +80,14 @@ impl Spare {
     /// to it.
     pub async fn keep(self, worker: &Worker, app: &Protected, trail: &mut Trail) {
         let gateway = &worker.gateway;
-        let now = gateway.clock.now();
-        let place = gateway.forms.enter(trail.record.client, now);
+        let place = gateway.forms.enter(trail.record.client, gateway.clock.now());
         let Some(mut place) = place.ok().filter(|_| !self.stored.is_empty()) else { return };
         if place.grow(self.stored.len()).is_err() {
             return;
         }
-        let Ok(secret) = gateway.sessions.lay_aside(&self.stored, LASTS).await else { return };
         let Slip { target, whose, .. } = self.slip;
-        let slip = Slip::new(app, target, &secret, whose, now.plus(LASTS));
-        if let Some((id, cookies)) = slip.hand_out(worker, app, &HeaderMap::new(), LASTS) {
-            place.wait(secret.name(), now.plus(LASTS));
-            trail.cookies.extend(cookies);
+        let goes = Goes { target, whose };
+        if let Ok(id) = lay_aside(worker, app, &HeaderMap::new(), goes, &self.stored, place, trail).await {
             trail.retry = Some(app.address(&slip::address(app, &id)));
         }
     }

@@ -141,3 +141,21 @@ async fn a_stranger_with_many_forms_fills_a_share_and_gets_a_page_then() {
     let log = gateway.log();
     assert!(log.contains("a form is kept") && !log.contains("xxxxxxxx"), "{log}");
 }
+
+#[tokio::test]
+async fn a_form_whose_address_fits_into_no_cookie_takes_no_room_in_the_store() {
+    let (gateway, _rogue, app) = gateway("[session]\nform_limit = 8388608\n").await;
+    let browser = Browser::new();
+    let kept = browser.send(form(&gateway.url("/quiz")).body(URLENCODED, "a=1")).await;
+    let quotes = format!("/{}", "\"".repeat(2000));
+    let head = head(&gateway, "Content-Length: 8388608\r\n").replacen("/quiz", &quotes, 1);
+    let content = vec![b'x'; 8 << 20];
+    // More than the store has room for, which would push out what waits there.
+    for _ in 0..9 {
+        let pieces = [head.as_bytes(), content.as_slice()];
+        sent(&gateway, &pieces, Duration::ZERO).await.expect(403);
+    }
+    let page = signed_in(&browser, kept).await.expect(200);
+    press(&browser, &page).await.expect(200);
+    assert_eq!(app.last().body, b"a=1");
+}

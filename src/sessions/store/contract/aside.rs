@@ -22,11 +22,12 @@ pub(in crate::sessions) async fn a_claim_is_granted_once_and_again_when_its_time
 
 pub(in crate::sessions) async fn what_is_laid_aside_is_taken_up_once_by_who_holds_its_secret(world: World) {
     let (here, there) = (world.process(), world.process());
-    let secret = here.lay_aside("Иванов".as_bytes(), MINUTE).await.unwrap();
+    let (secret, late) = (RecordSecret::generate(), RecordSecret::generate());
+    here.lay_aside(&secret, "Иванов".as_bytes(), MINUTE).await.unwrap();
     assert_eq!(there.take_up(&RecordSecret::generate()).await.unwrap(), None);
     assert_eq!(there.take_up(&secret).await.unwrap().as_deref(), Some("Иванов".as_bytes()));
     assert_eq!(here.take_up(&secret).await.unwrap(), None);
-    let late = here.lay_aside(b"late", MINUTE).await.unwrap();
+    here.lay_aside(&late, b"late", MINUTE).await.unwrap();
     world.clock.advance(MINUTE);
     assert_eq!(there.take_up(&late).await.unwrap(), None);
 }
