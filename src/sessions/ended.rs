@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 
 use super::Sessions;
 use super::card::Card;
-use super::listing::SessionId;
-use super::store::{IndexName, StoreError};
+use super::store::{Filed, IndexName, StoreError};
 
 /// How many records are looked at for one end, in pages of this size.
 const PAGE: usize = 1000;
@@ -55,14 +54,7 @@ impl Sessions {
             let mut after = None;
             for _ in 0..PAGES {
                 let page = self.store.page(after, Some(*index), PAGE).await?;
-                people.extend(page.records.iter().filter_map(|filed| {
-                    match Card::open(&self.keys, &filed.name, &filed.card) {
-                        Some(Card { provider, subject, app, .. }) => {
-                            Some(Ended { provider, subject, app: Some(app) })
-                        }
-                        None => self.person_of(SessionId(filed.name)),
-                    }
-                }));
+                people.extend(page.records.iter().filter_map(|filed| self.person_of(filed)));
                 after = page.next;
                 if after.is_none() {
                     break;
@@ -72,9 +64,12 @@ impl Sessions {
         Ok(people)
     }
 
-    /// Whose session this is, if it is open here.
-    pub(super) fn person_of(&self, id: SessionId) -> Option<Ended> {
-        let data = self.registry.open_session(&id.0)?.data();
+    /// Whose session this is: by its card, or because it is open here.
+    pub(super) fn person_of(&self, filed: &Filed) -> Option<Ended> {
+        if let Some(card) = Card::open(&self.keys, &filed.name, &filed.card) {
+            return Some(Ended { provider: card.provider, subject: card.subject, app: Some(card.app) });
+        }
+        let data = self.registry.open_session(&filed.name)?.data();
         Some(Ended { provider: data.provider.clone(), subject: data.subject.clone(), app: None })
     }
 

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Sessions;
 use super::card::Card;
-use super::store::{Change, Cursor, Custody, Filed, Gone, IndexName, RecordName, StoreError};
+use super::store::{Change, Cursor, Filed, Gone, IndexName, RecordName, StoreError};
 use crate::foundation::clock::Timestamp;
 
 /// The most sessions on one page.
@@ -99,6 +99,8 @@ impl Sessions {
         limit: usize,
     ) -> Result<Listing, StoreError> {
         let limit = limit.clamp(1, LARGEST_PAGE);
+        // What a filter leaves of a page is few, so it goes through large ones, and stops where it has enough.
+        let at_once = if wanted.is_picky() { LARGEST_PAGE } else { limit };
         let indexes = wanted.person.as_ref().map(|person| self.indexes_of_person(person));
         let mut place = after.unwrap_or(Place { index: 0, after: None });
         let mut sessions = Vec::new();
@@ -111,11 +113,18 @@ impl Sessions {
                     None => return Ok(Listing { sessions, next: None }),
                 },
             };
-            let page = self.store.page(place.after, index, limit - sessions.len()).await?;
+            let page = self.store.page(place.after, index, at_once).await?;
             asked += 1;
             looked_at += page.records.len();
-            sessions.extend(page.records.into_iter().filter_map(|filed| self.listed(filed, wanted)));
-            place = match page.next {
+            let mut records = page.records.iter().peekable();
+            let mut cut = None;
+            while sessions.len() < limit
+                && let Some(filed) = records.next()
+            {
+                sessions.extend(self.listed(filed, wanted));
+                cut = records.peek().map(|_| (page.after)(filed)).filter(|_| sessions.len() >= limit);
+            }
+            place = match cut.or(page.next) {
                 Some(next) => Place { index: place.index, after: Some(next) },
                 None if indexes.is_some() => Place { index: place.index.saturating_add(1), after: None },
                 None => return Ok(Listing { sessions, next: None }),
@@ -133,19 +142,16 @@ impl Sessions {
     /// # Errors
     /// When the store can't be used, or can't find sessions by name.
     pub async fn end_by_id(self: &Arc<Self>, id: SessionId) -> Result<bool, StoreError> {
-        if self.store.custody() == Custody::Browser {
-            return Err(StoreError::Unsupported);
-        }
-        let there = self.store.get(id.0, None).await?.is_some();
-        let person = self.person_of(id);
+        let filed = self.store.filed(id.0).await?;
+        let person = filed.as_ref().and_then(|filed| self.person_of(filed));
         // Also when it seems gone: what was ended is surely over.
         self.make(Change::Remove(Gone { name: id.0, expires_at: self.expiry(self.clock.now()) })).await?;
         self.tell(&person);
-        Ok(there)
+        Ok(filed.is_some())
     }
 
     /// The session as it is listed, if it is wanted and not over.
-    fn listed(&self, filed: Filed, wanted: &Wanted) -> Option<Listed> {
+    fn listed(&self, filed: &Filed, wanted: &Wanted) -> Option<Listed> {
         let now = self.clock.now();
         let last_seen = self.registry.open_session(&filed.name).map(|live| live.last_seen());
         let last_seen = last_seen.unwrap_or(filed.last_seen).max(filed.last_seen);
@@ -165,17 +171,17 @@ impl Sessions {
 }
 
 impl Wanted {
+    /// Whether cards are looked at.
+    fn is_picky(&self) -> bool {
+        let Self { person: _, provider, app, address, search, before, since } = self;
+        let by_text = [provider, app, search].into_iter().any(Option::is_some);
+        by_text || address.is_some() || before.is_some() || since.is_some()
+    }
+
     /// Of a session without a card nothing is known but whose it is, where an index found it.
     fn fits(&self, card: Option<&Card>) -> bool {
         let Self { person: _, provider, app, address, search, before, since } = self;
-        let Some(card) = card else {
-            return provider.is_none()
-                && app.is_none()
-                && address.is_none()
-                && search.is_none()
-                && before.is_none()
-                && since.is_none();
-        };
+        let Some(card) = card else { return !self.is_picky() };
         provider.as_ref().is_none_or(|provider| *provider == card.provider)
             && app.as_ref().is_none_or(|app| *app == card.app)
             && address.is_none_or(|address| address == card.address)
@@ -233,6 +239,35 @@ impl FromStr for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sessions::SessionData;
+    use crate::sessions::store::contract::World;
+    use crate::sessions::store::{MemoryStore, Store};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_filter_goes_through_as_many_records_for_a_short_page_as_for_a_long_one_and_misses_none() {
+        let open: fn(usize) -> Arc<dyn Store> = |_| Arc::new(MemoryStore::new(10_000));
+        let world = World::new(&open);
+        let sessions = world.process();
+        for number in 0..1_500_u32 {
+            let email =
+                serde_json::json!(if number % 700 == 0 { "wanted@example.org" } else { "other@example.org" });
+            let mut data = SessionData { subject: number.to_string(), ..world.data() };
+            data.claims.0.insert("email".to_owned(), email);
+            world.sign_in_as(&sessions, data, None).await;
+        }
+        let wanted = Wanted { search: Some("wanted@".to_owned()), ..Wanted::default() };
+        let (mut place, mut found) = (None, Vec::new());
+        for _ in 0..3 {
+            let page = sessions.list(&wanted, place, 1).await.unwrap();
+            assert_eq!(page.sessions.len(), 1, "one for each request");
+            found.extend(page.sessions.into_iter().filter_map(|listed| Some(listed.card?.subject)));
+            place = page.next;
+        }
+        found.sort_unstable();
+        assert_eq!(found, ["0", "1400", "700"]);
+        let rest = sessions.list(&wanted, place, 1).await.unwrap();
+        assert!(rest.sessions.is_empty() && rest.next.is_none());
+    }
 
     #[test]
     fn an_identifier_and_a_place_come_back_as_they_were_and_others_are_refused() {

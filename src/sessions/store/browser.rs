@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::notes::Notes;
 use super::{
-    Change, Cursor, Custody, Gone, IndexName, Kept, NoteName, Page, Pending, RecordName, Store, StoreError,
+    Change, Cursor, Custody, Filed, Gone, IndexName, Kept, NoteName, Page, Pending, RecordName, Store,
+    StoreError,
 };
 use crate::foundation::clock::Timestamp;
 
@@ -75,6 +76,10 @@ impl Store for BrowserStore {
     }
 
     fn page(&self, _: Option<Cursor>, _: Option<IndexName>, _: usize) -> Pending<'_, Page> {
+        Box::pin(ready(Err(StoreError::Unsupported)))
+    }
+
+    fn filed(&self, _: RecordName) -> Pending<'_, Option<Filed>> {
         Box::pin(ready(Err(StoreError::Unsupported)))
     }
 

@@ -136,7 +136,7 @@ impl World {
         Sessions::over(Arc::clone(&self.store), keys, &strict, self.clock.clone(), Handle::current())
     }
 
-    fn data(&self) -> SessionData {
+    pub(in crate::sessions) fn data(&self) -> SessionData {
         ivan(self.clock.now())
     }
 
@@ -144,7 +144,7 @@ impl World {
         self.sign_in_as(sessions, self.data(), None).await
     }
 
-    async fn sign_in_as(
+    pub(in crate::sessions) async fn sign_in_as(
         &self,
         sessions: &Arc<Sessions>,
         data: SessionData,

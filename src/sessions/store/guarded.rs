@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{
-    Change, Cursor, Custody, Holder, IndexName, Kept, Listener, NoteName, Page, Pending, Reach, RecordName,
-    Store, StoreError,
+    Change, Cursor, Custody, Filed, Holder, IndexName, Kept, Listener, NoteName, Page, Pending, Reach,
+    RecordName, Store, StoreError,
 };
 use crate::foundation::clock::Timestamp;
 use crate::foundation::timings::Timings;
@@ -248,6 +248,10 @@ impl Store for Guarded {
 
     fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page> {
         Box::pin(self.within(Operation::Read, async move { self.store.page(after, index, limit).await }))
+    }
+
+    fn filed(&self, name: RecordName) -> Pending<'_, Option<Filed>> {
+        Box::pin(self.within(Operation::Read, async move { self.store.filed(name).await }))
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {

@@ -64,6 +64,10 @@ impl Store for MemoryStore {
         }))))
     }
 
+    fn filed(&self, name: RecordName) -> Pending<'_, Option<Filed>> {
+        Box::pin(ready(Ok(self.with(|shelves| shelves.entries.get(&name).map(filed)))))
+    }
+
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {
         Box::pin(ready(Ok(self.notes.put(name, text, now, until))))
     }
@@ -140,12 +144,6 @@ impl Shelves {
 
     /// The records of these names, one more than the limit if there are.
     fn filed<'a>(&self, names: impl Iterator<Item = &'a RecordName>, limit: usize) -> Vec<Filed> {
-        let filed = |entry: &Entry| Filed {
-            name: entry.name,
-            expires_at: entry.expires_at,
-            last_seen: entry.kept.last_seen,
-            card: entry.card.clone(),
-        };
         names.filter_map(|name| self.entries.get(name).map(filed)).take(limit.saturating_add(1)).collect()
     }
 
@@ -191,6 +189,15 @@ impl Shelves {
             }
         }
         true
+    }
+}
+
+fn filed(entry: &Entry) -> Filed {
+    Filed {
+        name: entry.name,
+        expires_at: entry.expires_at,
+        last_seen: entry.kept.last_seen,
+        card: entry.card.clone(),
     }
 }
 

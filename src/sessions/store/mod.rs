@@ -84,6 +84,9 @@ pub(super) trait Store: Send + Sync {
     /// behind it.
     fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page>;
 
+    /// What a list shows of the record of this name, unless it was removed.
+    fn filed(&self, name: RecordName) -> Pending<'_, Option<Filed>>;
+
     /// Puts down a note, a sealed text with an end of its own, where none of that name lies; tells whether it did.
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool>;
 

@@ -7,12 +7,14 @@ use super::RecordName;
 use crate::foundation::clock::Timestamp;
 
 /// Some of the records of a store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::sessions) struct Page {
     /// The records; where there is a next page, it may have fewer than were asked for, or none.
     pub(in crate::sessions) records: Vec<Filed>,
     /// Where the next page begins; `None` when this is the last.
     pub(in crate::sessions) next: Option<Cursor>,
+    /// Where a page begins that goes on after one of these records.
+    pub(in crate::sessions) after: fn(&Filed) -> Cursor,
 }
 
 /// A record as a list shows it.
@@ -58,6 +60,13 @@ impl Page {
         let more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().filter(|_| more).map(after);
-        Self { records, next }
+        Self { records, next, after }
+    }
+}
+
+impl Default for Page {
+    /// One behind which there is nothing.
+    fn default() -> Self {
+        Self::cut(Vec::new(), 0, Cursor::after)
     }
 }

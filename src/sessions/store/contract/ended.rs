@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::World;
 use crate::sessions::store::StoreError;
-use crate::sessions::{Ended, SessionData, Sessions};
+use crate::sessions::{Ended, SessionData, SessionId, Sessions};
 
 /// What a process is told from now on.
 fn listen(sessions: &Arc<Sessions>) -> Arc<Mutex<Vec<Ended>>> {
@@ -38,6 +38,11 @@ pub(in crate::sessions) async fn who_ends_sessions_from_outside_is_told_whose_th
     assert_eq!(there.end_by_provider_session("trusted", "sid-1").await.unwrap(), 0);
     assert_eq!(there.end_by_subject("trusted", "another").await.unwrap(), 1);
     assert_eq!(take(&by_there), [ended("another")], "and of nobody whose sessions were over");
+    // One by its name, too.
+    let (unseen, _) = world.sign_in(&here).await;
+    assert!(there.end_by_id(SessionId::of(&unseen)).await.unwrap());
+    assert_eq!(take(&by_there), [ended("7d0e2a56")]);
+    assert!(!there.end_by_id(SessionId::of(&unseen)).await.unwrap() && take(&by_there).is_empty());
     // By the person's own sign-out nobody is told: whoever lets them out knows.
     here.end(&live).await.unwrap();
     assert!(take(&by_here).is_empty() && take(&by_there).is_empty());

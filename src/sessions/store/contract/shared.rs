@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::super::{
-    Change, Cursor, Custody, Holder, IndexName, Kept, Listener, MemoryStore, News, NoteName, Page, Pending,
-    Reach, RecordName, Store, StoreError,
+    Change, Cursor, Custody, Filed, Holder, IndexName, Kept, Listener, MemoryStore, News, NoteName, Page,
+    Pending, Reach, RecordName, Store, StoreError,
 };
 use crate::foundation::clock::Timestamp;
 
@@ -119,6 +119,13 @@ impl Store for SharedStore {
 
     fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page> {
         self.store.page(after, index, limit)
+    }
+
+    fn filed(&self, name: RecordName) -> Pending<'_, Option<Filed>> {
+        Box::pin(async move {
+            self.obstacle(false).await?;
+            self.store.filed(name).await
+        })
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::notes::Notes;
 use super::{
-    Change, Cursor, Custody, IndexName, Kept, NoteName, Page, Pending, RecordName, Store, StoreError,
+    Change, Cursor, Custody, Filed, IndexName, Kept, NoteName, Page, Pending, RecordName, Store, StoreError,
 };
 use crate::foundation::clock::Timestamp;
 
@@ -85,6 +85,10 @@ impl Store for FileStore {
             Some(index) => paging::page_of(txn, &index, after.as_ref(), limit),
             None => paging::page(txn, after.as_ref(), limit),
         })
+    }
+
+    fn filed(&self, name: RecordName) -> Pending<'_, Option<Filed>> {
+        self.read(move |txn| paging::filed(txn, &name))
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {

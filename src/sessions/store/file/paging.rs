@@ -1,4 +1,4 @@
-//! Pages of the file: read within one transaction, row by row, so that neither the file nor memory is held by
+//! What a list shows of the file, page by page: read within one transaction, row by row, so that neither the file nor memory is held by
 //! a list however long it is.
 
 use std::ops::Bound;
@@ -52,6 +52,11 @@ pub(super) fn page_of(
         }
     }
     Ok(Page::cut(records, limit, Cursor::after_name))
+}
+
+/// What a list shows of one record.
+pub(super) fn filed(txn: &ReadTransaction, name: &RecordName) -> Result<Option<Filed>, Error> {
+    Rows::open(txn)?.filed(name)
 }
 
 /// Where the rest of a record is looked up.

@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::{
-    Change, Cursor, Custody, Holder, IndexName, Kept, Listener, NoteName, Page, Pending, Reach, RecordName,
-    Store, StoreError,
+    Change, Cursor, Custody, Filed, Holder, IndexName, Kept, Listener, NoteName, Page, Pending, Reach,
+    RecordName, Store, StoreError,
 };
 use crate::foundation::clock::Timestamp;
 use crate::foundation::random;
@@ -172,6 +172,13 @@ impl Store for RedisStore {
             let after = after.clone();
             async move { pages::page(&inner.layout, &lanes, after.as_ref(), index.as_ref(), limit).await }
         })
+    }
+
+    fn filed(&self, name: RecordName) -> Pending<'_, Option<Filed>> {
+        self.with(
+            Again::Once,
+            move |inner, lanes| async move { pages::filed(&inner.layout, &lanes, name).await },
+        )
     }
 
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool> {

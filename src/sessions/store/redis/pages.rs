@@ -45,6 +45,12 @@ pub(super) async fn page(
     Ok(Page::cut(filed, limit, Cursor::after_name))
 }
 
+/// What a list shows of one record.
+pub(super) async fn filed(layout: &Layout, lanes: &Lanes, name: RecordName) -> Result<Option<Filed>, Fault> {
+    let head: Option<Vec<u8>> = read(lanes.ask(&script(scripts::HEAD, &layout.record(&name))).await?)?;
+    Ok(head.and_then(|head| layout::filed(name, &head)))
+}
+
 /// Adds what the records of these names show, in their order, up to one more than the limit.
 async fn collect(
     layout: &Layout,
@@ -59,10 +65,7 @@ async fn collect(
     let mut names = names.as_slice();
     while !names.is_empty() && filed.len() <= limit {
         let (now, later) = names.split_at((limit + 1 - filed.len()).min(names.len()));
-        let reading = now.iter().map(|name| async move {
-            let head: Option<Vec<u8>> = read(lanes.ask(&script(scripts::HEAD, &layout.record(name))).await?)?;
-            Ok(head.and_then(|head| layout::filed(*name, &head)))
-        });
+        let reading = now.iter().map(|name| self::filed(layout, lanes, *name));
         filed.extend(all(reading.collect()).await?.into_iter().flatten());
         names = later;
     }
