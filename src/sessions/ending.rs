@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Sessions;
 use super::data::SessionData;
+use super::listing::Person;
 use super::live::Live;
 use super::store::{Change, IndexName, StoreError};
 
@@ -45,6 +46,14 @@ impl Sessions {
         subject: &str,
     ) -> Result<usize, StoreError> {
         self.end_by(self.subject_index(provider, subject).collect()).await
+    }
+
+    /// Ends all sessions of one person at several providers in one change, and tells how many there were.
+    ///
+    /// # Errors
+    /// When the store can't be used, or can't do this: then some may have ended.
+    pub async fn end_person(self: &Arc<Self>, person: &Person) -> Result<usize, StoreError> {
+        self.end_by(self.indexes_of_person(person)).await
     }
 
     async fn end_by(self: &Arc<Self>, indexes: Vec<IndexName>) -> Result<usize, StoreError> {

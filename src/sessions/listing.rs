@@ -164,7 +164,7 @@ impl Sessions {
         wanted.fits(listed.card.as_ref()).then_some(listed)
     }
 
-    fn indexes_of_person(&self, person: &Person) -> Vec<IndexName> {
+    pub(super) fn indexes_of_person(&self, person: &Person) -> Vec<IndexName> {
         let each = person.providers.iter().flat_map(|provider| self.subject_index(provider, &person.subject));
         each.collect()
     }

@@ -48,7 +48,8 @@ pub use aside::Once;
 pub use card::{Card, Entrance};
 pub use confirming::Confirmations;
 pub use cookie::{
-    Chosen, CookieNames, CookieSettings, Malformed, Partitioned, Presented, Rounds, SameSite, is_cookie_name,
+    Chosen, CookieNames, CookieSettings, Malformed, OPERATOR_COOKIE, Partitioned, Presented, Rounds,
+    SameSite, is_cookie_name,
 };
 pub use data::SessionData;
 pub use ended::Ended;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::browser::Response;
 use crate::world::chromium::Chromium;
-use crate::world::{Ask, Browser, Gateway, Rogue, Server, World};
+use crate::world::{Answer, Ask, Browser, Gateway, Rogue, Server, World};
 
 const TOKEN: &str = "operators-token-of-32-characters";
 
@@ -143,6 +143,13 @@ async fn without_the_token_nobody_sees_or_ends_a_session_and_health_stays_open()
         gateway.ask_admin(path).await.expect(200);
     }
     assert!(is_in(&gateway, &ivan).await);
+    let refused = "a wrong token for operators was shown";
+    gateway.logs(refused).await;
+    assert_eq!(
+        gateway.log().matches(refused).count(),
+        9,
+        "one for each wrong token, none where none was shown"
+    );
 }
 
 #[tokio::test]
@@ -182,10 +189,27 @@ async fn an_operator_lists_and_ends_sessions_by_the_command_line() {
     };
     let at: Vec<usize> = lines.iter().map(|line| column(line, "@school.example")).collect();
     assert_eq!((lines.len(), at[0]), (2, at[1]), "{lines:?}");
-    for more in [&["--limit", "1"][..], &["--subject", "u-2"], &["--search", "петрова"]] {
+    for (more, found) in [
+        (&["--limit", "1"][..], 1),
+        (&["--subject", "u-2"], 1),
+        (&["--search", "петрова"], 1),
+        (&["--provider", "rogue"], 2),
+        (&["--provider", "другая"], 0),
+        (&["--app", "lms"], 2),
+        (&["--app", "talk"], 0),
+        (&["--address", "127.0.0.1"], 2),
+        (&["--address", "2001:db8::7"], 0),
+        (&["--newer-than", "1h"], 2),
+        (&["--older-than", "1h"], 0),
+        (&["--app", "lms", "--search", "ИВАН", "--newer-than", "1d"], 1),
+    ] {
         let told = vestibule(&world, &[&["list"], more].concat()).await;
-        assert_eq!((told.status.code(), text(&told.stdout).lines().count()), (Some(0), 1), "{more:?}");
+        let lines = text(&told.stdout).lines().filter(|line| !line.is_empty()).count();
+        assert_eq!((told.status.code(), lines), (Some(0), found), "{more:?}");
         assert_eq!(text(&told.stderr).contains("there are more"), more[0] == "--limit");
+        let told = vestibule(&world, &[&["list", "--json"], more].concat()).await;
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert_eq!(told.as_array().unwrap().len(), found, "{more:?}");
     }
     let told = vestibule(&world, &["list", "--json", "--subject", "u-1"]).await;
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
@@ -211,6 +235,7 @@ async fn an_operator_lists_and_ends_sessions_by_the_command_line() {
         &["end", "--provider", "rogue"],
         &["list", "--older-than", "2"],
         &["list", "--address", "localhost"],
+        &["list", "--limit", "0"],
     ] {
         assert_eq!(vestibule(&world, wrong).await.status.code(), Some(2), "{wrong:?}");
     }
@@ -225,6 +250,66 @@ async fn an_operator_lists_and_ends_sessions_by_the_command_line() {
     assert!(text(&nobody.stderr).contains("no gateway answers at"), "{}", text(&nobody.stderr));
 }
 
+#[tokio::test]
+async fn what_answers_in_a_gateway_s_place_or_is_an_older_one_is_told_from_a_refusal() {
+    let (world, other) = (World::new(), Server::start().await);
+    let config = format!("{ADMIN}listen = \"{}\"\n", other.address());
+    std::fs::write(world.config_path(), config).unwrap();
+    let not_found = Answer::of(404, "text/plain", "/healthz /readyz /metrics\n");
+    for answer in [Answer::text("<h1>Courses</h1>"), not_found] {
+        other.answer(move |_| answer.clone());
+        for command in [&["list"][..], &["end", "--subject", "u-1"]] {
+            let told = vestibule(&world, command).await;
+            assert_eq!((told.status.code(), text(&told.stdout)), (Some(1), ""), "{command:?}");
+            assert!(text(&told.stderr).contains("is no gateway of this version"), "{}", text(&told.stderr));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_person_is_signed_out_at_every_provider_or_at_the_one_that_is_named_be_it_still_configured_or_not()
+{
+    let (world, app) = (World::new(), Server::start().await);
+    let rogues = [Rogue::start().await, Rogue::start().await];
+    for rogue in &rogues {
+        rogue.bend_discovery(|document| {
+            document.as_object_mut().unwrap().remove("authorization_response_iss_parameter_supported");
+        });
+        rogue.bend_response(|response| response.retain(|(name, _)| name != "iss"));
+        rogue.person(person("u-1", "Иван Иванов"));
+    }
+    let [first, second] = &rogues;
+    let (one, two) = (first.table("first", ""), second.table("second", ""));
+    let rest = world.app("lms", &app) + ADMIN;
+    let gateway = world.start(&(one.clone() + &two + &rest)).await.ready().await;
+    let at = async |gateway: &Gateway, provider: &str| {
+        let browser = Browser::new();
+        let address = gateway.url(&format!("/_sso/sign-in?return_to=%2Fcourses&provider={provider}"));
+        browser.visit(&address).await.expect(200);
+        browser
+    };
+    let end = async |gateway: &Gateway, more: &[&str]| {
+        let told = vestibule(&gateway.world, &[&["end", "--subject", "u-1"], more].concat()).await;
+        text(&told.stdout).to_owned()
+    };
+    let (here, there) = (at(&gateway, "first").await, at(&gateway, "second").await);
+    assert_eq!(list(&gateway, "subject=u-1").await.len(), 2);
+    assert_eq!(end(&gateway, &["--provider", "first"]).await, "1 session ended\n");
+    assert!(!is_in(&gateway, &here).await && is_in(&gateway, &there).await);
+    let here = at(&gateway, "first").await;
+    assert_eq!(end(&gateway, &[]).await, "2 sessions ended\n");
+    assert!(!is_in(&gateway, &here).await && !is_in(&gateway, &there).await);
+
+    let stays = at(&gateway, "second").await;
+    let world = gateway.kill().await;
+    let gateway = world.start(&(one + &rest)).await.ready().await;
+    assert!(!is_in(&gateway, &stays).await, "its provider is nobody to the app any more");
+    assert_eq!(list(&gateway, "provider=second").await.len(), 1, "and yet it is there");
+    assert_eq!(end(&gateway, &[]).await, "0 sessions ended\n");
+    assert_eq!(end(&gateway, &["--provider", "second"]).await, "1 session ended\n");
+    assert!(list(&gateway, "").await.is_empty());
+}
+
 /// A form as the page sends it.
 fn form(gateway: &Gateway, path: &str, fields: &[(&str, &str)]) -> Ask {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -234,7 +319,7 @@ fn form(gateway: &Gateway, path: &str, fields: &[(&str, &str)]) -> Ask {
 
 #[tokio::test]
 async fn the_page_takes_forms_from_itself_and_from_operators_alone() {
-    let (gateway, rogue, _app) = World::with_rogue(ADMIN).await;
+    let (gateway, rogue, app) = World::with_rogue(ADMIN).await;
     let ivan = signed_in(&gateway, &rogue, "u-1", "Иван <b>Иванов</b>").await;
     let id = list(&gateway, "").await[0]["id"].as_str().unwrap().to_owned();
     let own = format!("http://{}", gateway.admin());
@@ -260,7 +345,11 @@ async fn the_page_takes_forms_from_itself_and_from_operators_alone() {
         "{page}"
     );
     assert!(!page.contains("<script"));
-    // The cookie opens the page, and not what programs use.
+    gateway.logs("an operator signed in to the page").await;
+    // The cookie opens the page, and not what programs use; nor do apps get to see it.
+    operator.visit(&gateway.url("/courses")).await.expect(200);
+    let seen = app.last().header("cookie");
+    assert!(!seen.as_ref().is_some_and(|seen| seen.contains("vestibule-operator")), "{seen:?}");
     operator.get(&format!("{own}/sessions")).await.expect(401);
     for (ask, status) in [
         (form(&gateway, "/end", &[("id", &id)]).header("Origin", "http://evil.example"), 403),

@@ -135,4 +135,11 @@ async fn a_session_that_an_operator_ends_at_one_gateway_is_over_at_the_other() {
     assert_eq!(told.json()["ended"], 1);
     assert!(!is_in(&there).await);
     is_over(&here).await;
+    // A store that does not answer leaves it open whether the session stands: nobody is told that it ended.
+    redis.signal("-STOP");
+    let end = Ask::new("DELETE", &format!("http://{}/sessions?subject=u-1", other.admin()));
+    let told = Browser::new().send(end.header("Authorization", format!("Bearer {token}"))).await.expect(503);
+    assert!(told.header("retry-after").is_some(), "{told:?}");
+    other.logs("sessions that an operator ends may still stand").await;
+    redis.signal("-CONT");
 }

@@ -42,7 +42,7 @@ pub(super) struct List {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     newer_than: Option<String>,
     /// How many at most
-    #[arg(long, value_name = "N", default_value_t = PAGE)]
+    #[arg(long, value_name = "N", default_value_t = PAGE, value_parser = at_least_one)]
     limit: usize,
     /// Print JSON instead
     #[arg(long)]
@@ -52,6 +52,10 @@ pub(super) struct List {
 /// A duration as it is written; the gateway reads it.
 fn duration(text: &str) -> Result<String, &'static str> {
     config::duration(text).map(|_| text.to_owned()).ok_or("a whole number and one of s, m, h, d is expected")
+}
+
+fn at_least_one(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or("a number from 1 is expected")
 }
 
 impl List {

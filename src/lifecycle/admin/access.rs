@@ -16,8 +16,7 @@ use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue, ORIGIN};
 use crate::foundation::clock::{Clock, Timestamp};
 use crate::foundation::sealing::{KeyRing, Purpose, fingerprint};
 use crate::foundation::secret::Secret;
-
-const COOKIE_NAME: &str = "vestibule-operator";
+use crate::sessions::OPERATOR_COOKIE;
 
 /// How long an operator stays signed in to the page.
 const LASTS: Duration = Duration::from_secs(3600);
@@ -107,14 +106,15 @@ fn matches(token: &[u8; 32], shown: &[u8]) -> Result<(), Denied> {
 fn only_cookie(headers: &HeaderMap) -> Option<&[u8]> {
     let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let pairs = lines.flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
-    let mut values = pairs.filter_map(|pair| pair.strip_prefix(COOKIE_NAME.as_bytes())?.strip_prefix(b"="));
+    let mut values =
+        pairs.filter_map(|pair| pair.strip_prefix(OPERATOR_COOKIE.as_bytes())?.strip_prefix(b"="));
     let value = values.next()?;
     values.next().is_none().then_some(value)
 }
 
 fn set_cookie(value: &str, lasts: Duration) -> HeaderValue {
     let seconds = lasts.as_secs();
-    let text = format!("{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict");
+    let text = format!("{OPERATOR_COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict");
     // Base64url and the words above are all visible ASCII.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }

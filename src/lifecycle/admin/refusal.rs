@@ -71,7 +71,8 @@ impl Refusal {
         }
     }
 
-    const fn code(&self) -> &'static str {
+    /// A stable name for it.
+    pub(super) const fn code(&self) -> &'static str {
         match self {
             Self::NoToken => "no-token",
             Self::NothingShown => "token-needed",

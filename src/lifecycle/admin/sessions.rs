@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use super::access::Denied;
 use super::answer::{self, Answer};
 use super::asked::{Asked, Parameters, person};
 use super::documents::{Ended, Sessions};
 use super::refusal::Refusal;
 use super::{Call, State};
-use crate::sessions::{Listing, Person, SessionId};
+use crate::sessions::{Listing, Person, SessionId, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
 
@@ -35,14 +36,14 @@ pub(super) async fn one(call: &Call<'_>, id: &str) -> Answer {
 }
 
 async fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
-    call.state.access.program(&call.head.headers)?;
+    call.admit()?;
     let asked =
         Asked::read(call.head.uri.query(), &call.state.provider_names(), call.state.gateway.clock.now())?;
     Ok(answer::json(StatusCode::OK, &Sessions::from(call.state.list(asked).await?)))
 }
 
 async fn end_person(call: &Call<'_>) -> Result<Answer, Refusal> {
-    call.state.access.program(&call.head.headers)?;
+    call.admit()?;
     let parameters = Parameters::read(call.head.uri.query(), &["subject", "provider"])?;
     let subject = parameters.get("subject").ok_or(Refusal::WhoseSessions)?.to_owned();
     let person = person(subject, parameters.get("provider"), &call.state.provider_names());
@@ -51,7 +52,7 @@ async fn end_person(call: &Call<'_>) -> Result<Answer, Refusal> {
 }
 
 async fn end(call: &Call<'_>, id: &str) -> Result<Answer, Refusal> {
-    call.state.access.program(&call.head.headers)?;
+    call.admit()?;
     call.end_session(id).await?;
     Ok(answer::json(StatusCode::OK, &Ended { ended: 1 }))
 }
@@ -65,21 +66,30 @@ impl State {
     /// A page of the list.
     pub(super) async fn list(&self, asked: Asked) -> Result<Listing, Refusal> {
         let listing = self.gateway.sessions.list(&asked.wanted, asked.after, asked.limit);
-        Ok(tokio::time::timeout(PATIENCE, listing).await.map_err(|_| Refusal::Late)??)
+        in_time(listing).await
     }
 }
 
 impl Call<'_> {
+    /// Lets a program pass that shows the token.
+    fn admit(&self) -> Result<(), Refusal> {
+        self.state.access.program(&self.head.headers).map_err(|denied| self.refused(denied))
+    }
+
+    /// Notes that somebody showed a wrong token.
+    pub(super) fn refused(&self, denied: Denied) -> Refusal {
+        if denied == Denied::Wrong {
+            tracing::warn!(target: AUDIT, event = "operator_refused", client = %self.client, "a wrong token for operators was shown");
+        }
+        denied.into()
+    }
+
     /// Ends all sessions of a person; tells how many there were.
     pub(super) async fn end_person(&self, person: &Person) -> Result<usize, Refusal> {
-        let sessions = &self.state.gateway.sessions;
-        let mut ended = 0;
-        for provider in &person.providers {
-            let ending = sessions.end_by_subject(provider, &person.subject);
-            ended += tokio::time::timeout(PATIENCE, ending).await.map_err(|_| Refusal::Late)??;
-        }
         let named = self.state.gateway.subject_in_logs == SubjectInLogs::Named;
         let subject = named.then_some(&*person.subject);
+        let ended = in_time(self.state.gateway.sessions.end_person(person)).await;
+        let ended = ended.inspect_err(|refusal| self.failed(refusal, subject, None))?;
         tracing::info!(target: AUDIT, event = "sessions_ended", client = %self.client, ended, subject, "an operator ended the sessions of a person");
         Ok(ended)
     }
@@ -88,11 +98,22 @@ impl Call<'_> {
     pub(super) async fn end_session(&self, id: &str) -> Result<(), Refusal> {
         // What can't name a session names none.
         let id: SessionId = id.parse().map_err(|_| Refusal::NoSession)?;
-        let ending = self.state.gateway.sessions.end_by_id(id);
-        if !tokio::time::timeout(PATIENCE, ending).await.map_err(|_| Refusal::Late)?? {
+        let there = in_time(self.state.gateway.sessions.end_by_id(id)).await;
+        if !there.inspect_err(|refusal| self.failed(refusal, None, Some(id)))? {
             return Err(Refusal::NoSession);
         }
         tracing::info!(target: AUDIT, event = "sessions_ended", client = %self.client, ended = 1, id = %id, "an operator ended a session");
         Ok(())
     }
+
+    /// Notes an end that may have been made in part, or be made yet.
+    fn failed(&self, refusal: &Refusal, subject: Option<&str>, id: Option<SessionId>) {
+        let (code, id) = (refusal.code(), id.map(tracing::field::display));
+        tracing::warn!(target: AUDIT, event = "sessions_end_failed", code, error = %refusal, client = %self.client, subject, id, "sessions that an operator ends may still stand");
+    }
+}
+
+/// What the store answers, unless it takes too long.
+async fn in_time<T>(asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
+    Ok(tokio::time::timeout(PATIENCE, asking).await.map_err(|_| Refusal::Late)??)
 }

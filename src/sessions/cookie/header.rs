@@ -13,6 +13,9 @@ pub(super) const ASIDE: &[u8] = b"-form-";
 /// How the name of the last person's cookie ends.
 pub(super) const PERSON: &[u8] = b"-person";
 
+/// The cookie of the operators' page, which is on another port.
+pub const OPERATOR_COOKIE: &str = "vestibule-operator";
+
 /// The pairs of all `Cookie` headers, as name and value. A pair without `=` is a name with an empty value.
 pub(super) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let segments = headers.get_all(COOKIE).into_iter().flat_map(|value| segments(value.as_bytes()));
@@ -53,8 +56,13 @@ pub(super) fn strip_set(headers: &mut HeaderMap, own: &impl Fn(&[u8]) -> bool) {
 }
 
 /// Whether a name is one of ours: an optional `__Host-` or `__Secure-`, the stem, an optional port, and then
-/// nothing, the number of a piece, a login, a form that is kept, the chosen provider, or the last person.
+/// nothing, the number of a piece, a login, a form that is kept, the chosen provider, or the last person. The cookie
+/// of operators is ours, too.
 pub(super) fn is_own(name: &[u8], stem: &[u8]) -> bool {
+    // SECURITY: browsers send a host's cookies to all its ports: an app must not get to see sessions by that one.
+    if name == OPERATOR_COOKIE.as_bytes() {
+        return true;
+    }
     let Some(rest) = without_prefix(name).strip_prefix(stem) else { return false };
     let rest = match rest.strip_prefix(b"-") {
         Some(port) if port.first().is_some_and(u8::is_ascii_digit) => {

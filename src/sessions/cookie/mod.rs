@@ -21,6 +21,7 @@ mod tests;
 mod writing;
 
 pub use chosen::Chosen;
+pub use header::OPERATOR_COOKIE;
 pub use rounds::Rounds;
 pub use settings::{CookieSettings, Partitioned, SameSite};
 

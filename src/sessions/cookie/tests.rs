@@ -189,7 +189,7 @@ fn the_session_is_read_out_of_any_cookie_header() {
 
 #[test]
 fn the_app_gets_its_own_cookies_byte_for_byte_and_none_of_ours() {
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["a=b; c=\"d\";e"], &["a=b; c=\"d\";e"]),
         (&["__Host-vestibule=x"], &[]),
         (&["__Host-vestibule=x; a=b"], &["a=b"]),
@@ -199,6 +199,7 @@ fn the_app_gets_its_own_cookies_byte_for_byte_and_none_of_ours() {
         (&["vestibule=1; vestibule-4180=2; __Host-vestibule-4180.3=4; __Secure-vestibule=5"], &[]),
         (&["vestibule-login-ab_c-d=1; __Host-vestibule-8443-login-x=2; a=b"], &["a=b"]),
         (&["vestibule-provider=a; __Host-vestibule-8443-provider=b; a=b"], &["a=b"]),
+        (&["a=b; vestibule-operator=x"], &["a=b"]),
         (&["vestibule-providers=a"], &["vestibule-providers=a"]),
         (
             &["vestibules=1; xvestibule=2; vestibule-theme=3; Vestibule=4; vestibule.x=5; vestibule=6"],
@@ -227,6 +228,7 @@ fn an_app_sets_its_own_cookies_and_none_of_ours() {
         "=__Host-vestibule=x",
         " = vestibule=x; Path=/a",
         "vestibule",
+        "vestibule-operator=x; Path=/",
     ];
     let apps = ["a=1; Path=/", "vestibule-theme=dark", "a=vestibule", "b=; vestibule=1", ""];
     let mut headers = HeaderMap::new();

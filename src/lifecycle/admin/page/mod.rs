@@ -26,6 +26,7 @@ use super::asked::person;
 use super::refusal::Refusal;
 use crate::foundation::sealing::fingerprint;
 use crate::gateway::pages::Language;
+use crate::telemetry::log::AUDIT;
 
 /// All styles there are: inlined, and allowed by their hash.
 const STYLE: &str = include_str!("style.css");
@@ -69,12 +70,14 @@ pub(super) async fn act(call: &Call<'_>, body: Incoming) -> Answer {
 
 fn sign_in(call: &Call<'_>, language: Language, form: &str) -> Answer {
     match call.state.access.sign_in(&value(form, "token").unwrap_or_default()) {
-        Ok(cookie) => with_cookie(answer::see_other("/"), cookie),
-        Err(Denied::NoToken) => sign_in_page(language, Problem::NoToken),
-        Err(Denied::NothingShown | Denied::Wrong) => {
-            tracing::warn!(client = %call.client, "a wrong token was shown at the operators' page");
-            sign_in_page(language, Problem::WrongToken)
+        Ok(cookie) => {
+            tracing::info!(target: AUDIT, event = "operator_signed_in", client = %call.client, "an operator signed in to the page");
+            with_cookie(answer::see_other("/"), cookie)
         }
+        Err(denied) => match call.refused(denied) {
+            Refusal::NoToken => sign_in_page(language, Problem::NoToken),
+            _ => sign_in_page(language, Problem::WrongToken),
+        },
     }
 }
 
