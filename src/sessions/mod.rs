@@ -344,6 +344,13 @@ impl Sessions {
         }
     }
 
+    /// Whether people who are signed in are put off: the store was never read, or not for so long that what was known
+    /// of their sessions counts no more. By what was asked of it last.
+    pub fn puts_off(&self) -> bool {
+        let unreadable_for = self.operations.unreadable_for();
+        !unreadable_for.is_zero() && unreadable_for >= self.outage_grace
+    }
+
     /// Whether what other gateways do is heard; `None` where there are no others.
     pub fn hears(&self) -> Option<bool> {
         self.link.is_shared().then(|| self.link.hears())

@@ -32,8 +32,8 @@ pub(in crate::sessions) struct Guarded {
 #[derive(Debug, Default)]
 pub struct Operations {
     rows: [Row; Operation::ALL.len()],
-    /// Why it can't be read from and written to, by the last answer.
-    troubles: [Mutex<Option<StoreError>>; 2],
+    /// Why it can't be read from and written to, by the last answer, and since when.
+    troubles: [Mutex<Option<(Instant, StoreError)>>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +144,15 @@ impl Operations {
 
     /// Why the store can't be written to, by the last answer to a change.
     pub(in crate::sessions) fn unwritable(&self) -> Option<StoreError> {
-        self.trouble(Kind::Writing).clone()
+        self.trouble(Kind::Writing).as_ref().map(|(_, error)| error.clone())
+    }
+
+    /// For how long the store could not be read, by the last answer; always, where it never could.
+    pub(in crate::sessions) fn unreadable_for(&self) -> Duration {
+        if self.count(Operation::Read, Outcome::Ok) == 0 {
+            return Duration::MAX;
+        }
+        self.trouble(Kind::Reading).as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
     }
 
     fn note<T>(&self, operation: Operation, took: Duration, answer: &Result<T, StoreError>) {
@@ -160,7 +168,11 @@ impl Operations {
         }
         let kind = operation.kind();
         let trouble = answer.as_ref().err().cloned();
-        let before = std::mem::replace(&mut *self.trouble(kind), trouble.clone());
+        let before = {
+            let mut known = self.trouble(kind);
+            let since = known.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+            std::mem::replace(&mut *known, trouble.clone().map(|error| (since, error)))
+        };
         match (before, trouble, kind) {
             (None, Some(error), Kind::Reading) => {
                 let (code, mend) = (error.code(), error.mend());
@@ -176,7 +188,7 @@ impl Operations {
         }
     }
 
-    fn trouble(&self, kind: Kind) -> MutexGuard<'_, Option<StoreError>> {
+    fn trouble(&self, kind: Kind) -> MutexGuard<'_, Option<(Instant, StoreError)>> {
         kind.of(&self.troubles).lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
