@@ -15,7 +15,8 @@ pub(super) struct Check {
 fn unheard(endpoints: &str) -> String {
     format!(
         "\nnote: session.store = \"cookie\" keeps sessions in the browsers, where no provider can end them: \
-         {endpoints}/backchannel-logout answers 501; any other store can end them"
+         {endpoints}/backchannel-logout answers 501, and after a restart a copy of a cookie that was signed out opens \
+         its session again; any other store ends them for good"
     )
 }
 

@@ -130,7 +130,7 @@ async fn examine_gateway(server: server::Settings, kept: sessions::Settings, clo
     }
     findings.extend(sessions::examine(&kept, now).await);
     if !kept.store.ends_unseen() {
-        let text = "a sign-out at a provider ends no session here: they are in the browsers' cookies";
+        let text = "a sign-out at a provider ends no session here, and a restart forgets who signed out: they are in the browsers' cookies";
         let mend = "set session.store to another store, or session.lifetime to how long that may be so";
         findings.push(Finding::warning("sign_out_unheard", text).mend(mend));
     }
