@@ -85,7 +85,7 @@ pub async fn visitors_person(
     let only = survey.marks.cookies == 1;
     if let Some(known) = visitor.known(app, cookie).filter(|_| only) {
         let now = worker.gateway.clock.now();
-        if worker.gateway.sessions.is_sure_of(&known.live, now) && known.is_current(now) {
+        if worker.gateway.sessions.goes_on(&known.live, now) && known.is_current(now) {
             used(worker, app, &known, now, cookies);
             return Ok(Some(known));
         }
@@ -120,6 +120,7 @@ pub async fn person(
     if person.live.mark().is_due(now) {
         renewal::attend(&worker.gateway, app, &person.live, now).await;
     }
+    worker.gateway.sessions.note_return(&person.live, now).await;
     Ok(as_is(worker, app, &presented, person, cookies))
 }
 
@@ -176,14 +177,14 @@ async fn known(
     app: &Protected,
     presented: &Presented<'_>,
 ) -> Result<Option<Person>, Failure> {
-    let Some(person) = worker.opened.get(app.number, presented.as_bytes()) else {
-        return open(worker, app, presented).await;
-    };
-    if worker.gateway.sessions.stands(&person.live).await.map_err(Failure::Store)? {
-        return Ok(Some(person));
+    if let Some(person) = worker.opened.get(app.number, presented.as_bytes()) {
+        if worker.gateway.sessions.stands(&person.live).await.map_err(Failure::Store)? {
+            return Ok(Some(person));
+        }
+        worker.opened.forget(app.number, presented.as_bytes());
     }
-    worker.opened.forget(app.number, presented.as_bytes());
-    Ok(None)
+    // What this process let go as idle may have been used elsewhere since.
+    open(worker, app, presented).await
 }
 
 /// The person as the session is now, if it stands.

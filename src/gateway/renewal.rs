@@ -76,8 +76,9 @@ pub fn revoke_replaced(
 enum Failed {
     /// The session was ended meanwhile.
     Over,
-    /// The provider says that it is over, or what it says can't be this person's.
-    Refused(OidcError),
+    /// The provider says that it is over, or what it says can't be this person's. So it said of what had been renewed
+    /// so often.
+    Refused(OidcError, u32),
     /// It is to be tried again.
     Later(OidcError),
 }
@@ -110,7 +111,7 @@ async fn renew(gateway: &Gateway, provider: &Arc<Provider>, app: &str, renewal: 
     let outcome = refresh(gateway, provider, app, renewal.live()).await;
     match &outcome {
         Ok(_) => gateway.metrics.renewal(name, "ok"),
-        Err(Failed::Refused(error) | Failed::Later(error)) => gateway.metrics.renewal(name, error.code()),
+        Err(Failed::Refused(error, _) | Failed::Later(error)) => gateway.metrics.renewal(name, error.code()),
         Err(Failed::Over) => {}
     }
     match outcome {
@@ -121,7 +122,7 @@ async fn renew(gateway: &Gateway, provider: &Arc<Provider>, app: &str, renewal: 
             // Who else renews it now would use the token that is spent.
             gateway.sessions.save_at_last(&live, lease).await;
         }
-        Err(Failed::Refused(error)) => end(gateway, name, app, renewal, &error).await,
+        Err(Failed::Refused(error, renewals)) => end(gateway, name, app, renewal, &error, renewals).await,
         Err(Failed::Later(error)) => {
             let (code, mend) = (error.code(), error.mend());
             if renewal.failures() == 0 {
@@ -144,7 +145,7 @@ async fn refresh(
     let data = live.data();
     let held = Held { subject: &data.subject, tokens: &data.tokens, claims: &data.claims };
     let refreshed = provider.refresh(held).await.map_err(|error| match error {
-        RefreshError::Refused(error) => Failed::Refused(error),
+        RefreshError::Refused(error) => Failed::Refused(error, data.renewals),
         RefreshError::Later(error) => Failed::Later(error),
     })?;
     let tokens = refreshed.tokens.clone();
@@ -165,7 +166,7 @@ async fn refresh(
     }
     let claims = match provider.fresh_claims(held, refreshed).await {
         Ok(claims) => claims,
-        Err(RefreshError::Refused(error)) => return Err(Failed::Refused(error)),
+        Err(RefreshError::Refused(error)) => return Err(Failed::Refused(error, live.data().renewals)),
         Err(RefreshError::Later(error)) => {
             let (provider, code, mend) = (provider.name(), error.code(), error.mend());
             tracing::warn!(app, provider, code, %error, mend, "claims could not be asked for again; the old ones stay");
@@ -183,9 +184,16 @@ async fn refresh(
 }
 
 /// Ends a session that the provider refuses to go on with.
-async fn end(gateway: &Gateway, provider: &str, app: &str, renewal: Renewal, error: &OidcError) {
+async fn end(
+    gateway: &Gateway,
+    provider: &str,
+    app: &str,
+    renewal: Renewal,
+    error: &OidcError,
+    renewals: u32,
+) {
     let data = renewal.live().data();
-    match gateway.sessions.is_newer_elsewhere(renewal.live(), data.renewals).await {
+    match gateway.sessions.is_newer_elsewhere(renewal.live(), renewals).await {
         Ok(false) => {}
         // The refusal is about a token that another gateway has spent, for a better one.
         Ok(true) => return renewal.succeeded(),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Sessions;
+use super::data::SessionData;
 use super::link::Turned;
 use super::live::Live;
 use super::replacing::Standing;
@@ -41,9 +42,14 @@ impl Confirmations {
 }
 
 impl Sessions {
-    /// Whether a session stands by what this process knows, and that can be relied on. For every request; where it
-    /// is `false`, [`Sessions::stands`] knows more.
-    pub fn is_sure_of(&self, live: &Live, now: Timestamp) -> bool {
+    /// Whether a session stands by what this process knows, that can be relied on, and its use need not be written down
+    /// at once. For every request; where it is `false`, [`Sessions::stands`] and [`Sessions::note_return`] do the rest.
+    pub fn goes_on(&self, live: &Live, now: Timestamp) -> bool {
+        live.is_in_use(now) && self.link.trusts(live, now)
+    }
+
+    /// Whether a session stands by what this process knows, and that can be relied on.
+    pub(super) fn is_sure_of(&self, live: &Live, now: Timestamp) -> bool {
         live.is_alive(now) && self.link.trusts(live, now)
     }
 
@@ -113,10 +119,9 @@ impl Sessions {
         };
         live.touch(last_seen);
         live.save_seen(last_seen);
-        // Who is writing here right now has the newest content.
-        if let Ok(_alone) = live.writing().try_lock()
-            && live.data().renewals < data.renewals
-        {
+        if is_newer(&data, &live.data()) {
+            // Who is writing here right now may have what is newer still: it is asked for again after that.
+            let Ok(_alone) = live.writing().try_lock() else { return Ok(Standing::Stands) };
             live.save_renewals(data.renewals);
             live.replace(data);
         }
@@ -179,6 +184,13 @@ impl Live {
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.is_ended() || now >= self.expires_at()
     }
+}
+
+/// Whether what the store holds takes the place of what is known here. Of two that were renewed as often, by two
+/// processes that knew nothing of each other, the store's counts.
+fn is_newer(kept: &SessionData, known: &SessionData) -> bool {
+    (known.renewals, &known.tokens.refresh) != (kept.renewals, &kept.tokens.refresh)
+        && known.renewals <= kept.renewals
 }
 
 /// Whoever shares sessions with others.

@@ -21,6 +21,9 @@ const LASTS: Duration = Duration::from_secs(6);
 /// How often it is prolonged.
 const PULSE: Duration = Duration::from_secs(2);
 
+/// How long a refusal of the provider is doubted: another process may just be bringing what it was refused for.
+const DOUBT: Duration = Duration::from_secs(2);
+
 /// How often who waits for another's renewal looks whether it is there.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -87,7 +90,8 @@ impl Sessions {
         }
     }
 
-    /// Whether another process gave the session newer content than `renewals`; looks in the store.
+    /// Whether another process gives the session newer content than what was renewed so often; looks in the store,
+    /// for a while.
     ///
     /// # Errors
     /// When the store can't be used.
@@ -95,8 +99,15 @@ impl Sessions {
         if !self.link.is_shared() {
             return Ok(false);
         }
-        let standing = self.confirm(live).await?;
-        Ok(standing == Standing::Stands && live.data().renewals > renewals)
+        let begun = Instant::now();
+        loop {
+            match self.confirm(live).await? {
+                Standing::Over => return Ok(false),
+                Standing::Stands if live.data().renewals > renewals => return Ok(true),
+                Standing::Stands if begun.elapsed() >= DOUBT => return Ok(false),
+                Standing::Stands => tokio::time::sleep(LOOK).await,
+            }
+        }
     }
 
     fn hold(self: &Arc<Self>, name: RecordName) -> Lease {

@@ -18,13 +18,18 @@ use super::store::{Gone, RecordName, StoreError};
 use crate::foundation::clock::Timestamp;
 use crate::foundation::sealing::RecordSecret;
 
-/// An open session. Keep it under the cookie's own bytes, and ask [`Sessions::is_sure_of`](super::Sessions::is_sure_of)
-/// on every request.
+/// What part of its idle time a session rests before its next use is written down at once.
+const REST: u32 = 8;
+
+/// An open session. Keep it under the cookie's own bytes, and ask [`Sessions::goes_on`](super::Sessions::goes_on) on
+/// every request.
 pub struct Live {
     name: RecordName,
     secret: RecordSecret,
     expires_at: Timestamp,
     idle_timeout: Duration,
+    /// See [`Live::is_in_use`].
+    rest: Duration,
     last_seen: AtomicU64,
     ended: AtomicBool,
     /// The [`Mark`] of `data`.
@@ -60,6 +65,7 @@ impl Live {
             secret,
             expires_at: data.expires_at,
             idle_timeout,
+            rest: idle_timeout / REST,
             last_seen: AtomicU64::new(last_seen.as_secs()),
             ended: AtomicBool::new(false),
             mark: AtomicU64::new(Mark::of(&data).bits()),
@@ -100,6 +106,12 @@ impl Live {
     /// Whether the session still stands: not ended, used within the idle time, not past its end.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         !self.is_ended() && now < self.expires_at && now.since(self.last_seen()) < self.idle_timeout
+    }
+
+    /// Whether the session stands and was used so short a while ago that one more use need not be written down at once:
+    /// whoever else opens it then has it for idle by a part of its idle time too early, and not by all of it.
+    pub(super) fn is_in_use(&self, now: Timestamp) -> bool {
+        !self.is_ended() && now < self.expires_at && now.since(self.last_seen()) < self.rest
     }
 
     /// Notes that the session is being used. Ask [`Live::is_alive`] first: what is idle stays so.

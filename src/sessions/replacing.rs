@@ -67,7 +67,7 @@ impl Sessions {
         data.renewals = data.renewals.saturating_add(1);
         let record = encoded(&data)?;
         let renewals = data.renewals;
-        let written = self.write(live, record).await;
+        let written = self.write(live, record, renewals).await;
         if !matches!(written, Ok(Standing::Over)) {
             live.replace(data);
         }
@@ -100,19 +100,19 @@ impl Sessions {
     async fn save_content_of(&self, live: &Live) -> Result<(), StoreError> {
         let _alone = live.writing().lock().await;
         let data = live.data();
-        if self.write(live, encoded(&data)?).await? == Standing::Stands {
+        if self.write(live, encoded(&data)?, data.renewals).await? == Standing::Stands {
             self.note_saved(live, data.renewals);
         }
         Ok(())
     }
 
-    async fn write(&self, live: &Live, encoded: Vec<u8>) -> Result<Standing, StoreError> {
+    async fn write(&self, live: &Live, encoded: Vec<u8>, renewals: u32) -> Result<Standing, StoreError> {
         let record = match self.store.custody() {
             Custody::Store => live.secret().seal(&encoded),
             Custody::Browser => Vec::new(),
         };
         // SECURITY: a session that was ended while the provider was asked must not come back.
-        let gone = self.apply(Change::Replace { name: *live.name(), record }).await?;
+        let gone = self.apply(Change::Replace { name: *live.name(), record, renewals }).await?;
         Ok(if gone == 0 && !live.is_ended() { Standing::Stands } else { Standing::Over })
     }
 

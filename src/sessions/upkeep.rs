@@ -1,7 +1,7 @@
 //! What is done beside the requests: last uses are saved, what is over is swept, what nobody uses is let go.
 //!
-//! A request only notes its time in memory. A `kill -9` therefore costs a session at most the idle time that
-//! was not saved: a sixteenth of `idle_timeout`, but never more than five minutes, and one round of this.
+//! A request only notes its time in memory, and one that follows a rest writes it down. A `kill -9` therefore costs a
+//! session a part of its idle time, and never signs out whoever was there a moment ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,9 @@ const ROUND: Duration = Duration::from_secs(30);
 /// The least pause between two rounds.
 const BREATH: Duration = Duration::from_secs(1);
 
+/// How long a request waits until its use is written down.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// How many sessions may be open before those that nobody uses right now are let go.
 const CROWD: usize = 16_384;
 
@@ -46,6 +49,19 @@ impl Sessions {
                 tracing::debug!(%error, "sessions could not be saved and swept; the next round tries again");
             }
         }
+    }
+
+    /// Notes a use that follows a rest. It is in the store when this returns, so that no other process, nor the next one
+    /// here, has the session for idle; where the store takes too long it is saved later.
+    pub async fn note_return(self: &Arc<Self>, live: &Arc<Live>, now: Timestamp) {
+        if live.is_in_use(now) || !live.is_alive(now) || self.store.custody() == Custody::Browser {
+            return;
+        }
+        // First, so that one of many requests at once writes.
+        live.touch(now);
+        let (sessions, used) = (Arc::clone(self), Arc::clone(live));
+        let writing = self.control.spawn(async move { sessions.save_uses(&[used]).await });
+        tokio::time::timeout(PATIENCE, writing).await.ok();
     }
 
     /// Saves all last uses. For the end of a drain, before [`Sessions::close`].
@@ -165,13 +181,17 @@ impl Sessions {
     async fn save(&self, wanted: impl Fn(&Live) -> bool) -> Result<(), StoreError> {
         let lives = self.registry.select(wanted);
         for batch in lives.chunks(BATCH) {
-            let seen: Vec<(Arc<Live>, Timestamp)> =
-                batch.iter().map(|live| (Arc::clone(live), live.last_seen())).collect();
-            let names = seen.iter().map(|(live, at)| (*live.name(), *at)).collect();
-            self.store.apply(Change::Touch(names)).await?;
-            for (live, at) in &seen {
-                live.save_seen(*at);
-            }
+            self.save_uses(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn save_uses(&self, lives: &[Arc<Live>]) -> Result<(), StoreError> {
+        let seen: Vec<(&Live, Timestamp)> = lives.iter().map(|live| (&**live, live.last_seen())).collect();
+        let names = seen.iter().map(|(live, at)| (*live.name(), *at)).collect();
+        self.store.apply(Change::Touch(names)).await?;
+        for (live, at) in seen {
+            live.save_seen(at);
         }
         Ok(())
     }

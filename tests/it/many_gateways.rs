@@ -1,18 +1,18 @@
 //! Two gateways over one Redis: what one does is so on the other, and whatever becomes of the store, nobody is
 //! signed out by it, and nobody is served for long after an end that was acknowledged.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::websockets::Socket;
-use crate::world::{Answer, Ask, Browser, Endpoint, Engine, Gateway, Rogue, Server, Shape, World, redis};
+use crate::world::{Answer, Ask, Browser, Gateway, Rogue, Server, World, redis};
 
 mod between;
 mod forms;
+mod load;
+mod refresh;
 
 use between::{Between, Weather};
+use load::Load;
 
 /// The name under which browsers find both gateways.
 const HOST: &str = "lms.localhost";
@@ -115,44 +115,6 @@ async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Requests that go on beside what a test does, and how they were answered.
-struct Load {
-    stop: Arc<AtomicBool>,
-    counts: Arc<Mutex<BTreeMap<u16, usize>>>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Load {
-    fn of(person: &[Browser; 2]) -> Self {
-        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let load = |browser: &Browser| {
-            let (browser, stop, counts) = (browser.clone(), Arc::clone(&stop), Arc::clone(&counts));
-            tokio::spawn(async move {
-                let counts: Arc<Mutex<BTreeMap<u16, usize>>> = counts;
-                while !stop.load(Ordering::Relaxed) {
-                    let status = browser.fetch(&url("/load")).await.status;
-                    *counts.lock().unwrap().entry(status).or_default() += 1;
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            })
-        };
-        let tasks = person.iter().chain(person).map(load).collect();
-        Self { stop, counts, tasks }
-    }
-
-    /// Ends it; nobody may have been answered as signed out. How many were served, and how many put off.
-    async fn end(self) -> (usize, usize) {
-        self.stop.store(true, Ordering::Relaxed);
-        for task in self.tasks {
-            task.await.unwrap();
-        }
-        let counts = self.counts.lock().unwrap().clone();
-        assert!(counts.keys().all(|status| matches!(status, 200 | 503)), "{counts:?}");
-        let count = |status| counts.get(&status).copied().unwrap_or_default();
-        (count(200), count(503))
-    }
-}
-
 #[tokio::test]
 async fn what_one_gateway_ends_is_over_on_the_other_and_its_websocket_is_closed() {
     let two = Two::start("").await;
@@ -180,7 +142,7 @@ async fn a_store_that_pauses_stops_dies_or_takes_no_changes_signs_nobody_out() {
     ];
     let mut two = Two::over(redis::Server::start(&lines), "", "timeout = \"2s\"").await;
     let person = two.person().await;
-    let load = Load::of(&person);
+    let load = Load::of(&two, &person);
     two.store.ask(&["CLIENT", "PAUSE", "1500", "ALL"]);
     tokio::time::sleep(Duration::from_millis(1600)).await;
     two.serve(&person, "after a pause").await;
@@ -229,7 +191,7 @@ async fn a_store_that_pauses_stops_dies_or_takes_no_changes_signs_nobody_out() {
 async fn a_network_that_is_slow_breaks_off_or_swallows_signs_nobody_out() {
     let two = Two::start("").await;
     let person = two.person().await;
-    let load = Load::of(&person);
+    let load = Load::of(&two, &person);
     for weather in [
         Weather::Slow(Duration::from_millis(300)),
         Weather::CutAfter(3),
@@ -290,6 +252,49 @@ async fn a_gateway_that_stood_still_asks_before_it_serves() {
 }
 
 #[tokio::test]
+async fn whoever_was_there_when_their_gateway_was_killed_is_in_at_the_other_however_short_the_idle_time() {
+    let two = Two::start("idle_timeout = \"8s\"").await;
+    let [here, there] = two.person().await;
+    // Each of them at the end of a rest that is long for this idle time, and right before the kill.
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        here.fetch(&url("/x")).await.expect(200);
+    }
+    two.gateways[0].signal("KILL");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    there.fetch(&url("/x")).await.expect(200);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    there.fetch(&url("/x")).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_for_a_moment_or_takes_no_changes_makes_no_gateway_unready() {
+    let two = Two::start("outage_grace = \"4s\"").await;
+    two.person().await;
+    two.store.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    let told = async |gateway: &Gateway| {
+        let answer = gateway.ask_admin("/readyz").await;
+        (answer.status, answer.json()["sessions_code"].as_str().unwrap_or_default().to_owned())
+    };
+    for gateway in &two.gateways {
+        soon("it says what is wrong", async || told(gateway).await == (200, "store_read_only".to_owned()))
+            .await;
+    }
+    two.store.ask(&["REPLICAOF", "NO", "ONE"]);
+    for gateway in &two.gateways {
+        soon("all is well", async || told(gateway).await == (200, "ok".to_owned())).await;
+    }
+    two.store.signal("-STOP");
+    let stopped = Instant::now();
+    soon("it says what is wrong", async || told(&two.gateways[0]).await.1 != "ok").await;
+    assert_eq!(told(&two.gateways[0]).await.0, 200, "{:?}", stopped.elapsed());
+    soon("it is unready", async || told(&two.gateways[0]).await.0 == 503).await;
+    assert!(stopped.elapsed() >= Duration::from_secs(4), "{:?}", stopped.elapsed());
+    two.store.signal("-CONT");
+    soon("it is ready", async || told(&two.gateways[0]).await == (200, "ok".to_owned())).await;
+}
+
+#[tokio::test]
 async fn when_the_store_is_gone_each_kind_of_request_is_put_off_in_its_own_way() {
     let two = Two::start("outage_grace = \"0s\"").await;
     let person = two.person().await;
@@ -333,85 +338,4 @@ async fn when_the_store_is_gone_each_kind_of_request_is_put_off_in_its_own_way()
     two.gateways[0].logs("the session store can be read again").await;
     assert_eq!(sign_out(here).await, 302);
     socket.end().await;
-}
-
-/// Twenty requests at once, by turns at both; their statuses.
-async fn twenty(person: &[Browser; 2]) -> Vec<u16> {
-    let asked: Vec<_> = (0..20)
-        .map(|number| {
-            let browser = person[number % 2].copy();
-            tokio::spawn(async move { browser.fetch(&url("/x")).await.status })
-        })
-        .collect();
-    let mut statuses = Vec::new();
-    for asked in asked {
-        statuses.push(asked.await.unwrap());
-    }
-    statuses
-}
-
-#[tokio::test]
-async fn twenty_requests_over_both_at_expiry_make_one_refresh_and_none_fails() {
-    let two = Two::start("").await;
-    two.rogue.gives_refresh_tokens(Duration::from_secs(3));
-    let person = two.person().await;
-    for round in 1..=3 {
-        tokio::time::sleep(Duration::from_millis(3100)).await;
-        two.app.forget();
-        two.rogue.slow_down(Endpoint::Token, Duration::from_millis(300));
-        assert_eq!(twenty(&person).await, [200; 20], "{round}");
-        assert_eq!(two.rogue.refreshes(), round, "a token that is used twice ends the grant");
-        let tokens: std::collections::HashSet<_> =
-            two.app.received().iter().map(|request| request.header("x-token")).collect();
-        assert_eq!(tokens.len(), 1, "{round}: one new token for all");
-    }
-}
-
-#[tokio::test]
-async fn a_real_provider_that_rotates_and_detects_reuse_is_asked_once_by_both() {
-    let engine = Engine::own(Shape::V9, serde_json::json!({"ttl": {"AccessToken": 3}}));
-    let scopes = "scopes = [\"openid\", \"email\", \"offline_access\"]";
-    let table = engine.table_for(&[ORIGIN], "/_sso/callback", "school", scopes);
-    let two = Two::with(redis::Server::start(&[]), "", Rogue::start().await, &table).await;
-    let browser = two.at(0, &Browser::new());
-    // Without its consent page the provider would drop `offline_access` without a word.
-    let consent = browser.sign_in(&url("/"), "petrova").await.expect(200);
-    browser.submit(&consent, consent.form("consent")).await.expect(200);
-    let person = [browser.clone(), two.at(1, &browser)];
-    person[1].fetch(&url("/")).await.expect(200);
-    for round in 1..=3 {
-        tokio::time::sleep(Duration::from_millis(3100)).await;
-        assert_eq!(twenty(&person).await, [200; 20], "{round}");
-        assert_eq!(engine.count("refresh_token"), round, "one refresh for twenty requests at two gateways");
-    }
-    assert_eq!(engine.count("refresh_token refused"), 0);
-}
-
-#[tokio::test]
-async fn a_gateway_that_is_killed_while_it_refreshes_leaves_that_to_the_other() {
-    let two = Two::over(redis::Server::start(&[]), "", "timeout = \"20s\"").await;
-    two.rogue.gives_refresh_tokens(Duration::from_secs(2));
-    let person = two.person().await;
-    tokio::time::sleep(Duration::from_millis(2100)).await;
-    two.rogue.replace(Endpoint::Token, Answer::Silence);
-    let begun = two.rogue.refreshes();
-    let first = person[0].copy();
-    let lost = tokio::spawn(async move { first.fetch(&url("/x")).await.status });
-    soon("the first asks", async || two.rogue.refreshes() > begun).await;
-    let waiting = [(); 5].map(|()| {
-        let browser = person[1].copy();
-        tokio::spawn(async move { browser.fetch(&url("/x")).await.status })
-    });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(two.rogue.refreshes(), begun + 1, "the other waits");
-    two.rogue.restore();
-    two.rogue.gives_refresh_tokens(Duration::from_secs(60));
-    two.gateways[0].signal("KILL");
-    let killed = Instant::now();
-    for waiting in waiting {
-        assert_eq!(waiting.await.unwrap(), 200);
-    }
-    assert!(killed.elapsed() < Duration::from_secs(12), "{:?}", killed.elapsed());
-    assert_eq!(two.rogue.refreshes(), begun + 2);
-    lost.abort();
 }

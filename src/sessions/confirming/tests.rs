@@ -197,6 +197,61 @@ async fn trust_ends_with_the_stores_word_and_comes_back_with_it() {
     assert!(!two.there.is_sure_of(&two.other, now()), "another epoch");
 }
 
+#[tokio::test]
+async fn a_process_that_stood_still_brings_no_old_content_back_and_takes_over_what_is_there() {
+    for ahead in [2, 1] {
+        let two = two().await;
+        two.store.has(Fault::IsDeaf);
+        for token in ["r1", "r2"].into_iter().take(ahead) {
+            assert_eq!(two.world.renew_only(&two.there, &two.other, token).await.unwrap(), Standing::Stands);
+        }
+        let newest = refresh_token(&two.other);
+        assert_eq!(two.world.renew_only(&two.here, &two.live, "late").await.unwrap(), Standing::Stands);
+        two.store.has(Fault::None);
+        for (process, live) in [(&two.here, &two.live), (&two.there, &two.other)] {
+            assert!(process.stands(live).await.unwrap());
+            assert_eq!(refresh_token(live), newest, "{ahead}");
+        }
+        let fresh = two.world.find(&two.world.process(), &two.jar).await.unwrap();
+        assert_eq!(refresh_token(&fresh), newest);
+    }
+}
+
+#[tokio::test]
+async fn content_that_comes_while_other_content_is_written_is_read_after_that() {
+    let two = two().await;
+    let writing = two.other.writing().lock().await;
+    two.world.renew_only(&two.here, &two.live, "r1").await.unwrap();
+    assert!(two.there.stands(&two.other).await.unwrap());
+    assert_ne!(refresh_token(&two.other), "r1");
+    drop(writing);
+    assert!(two.there.stands(&two.other).await.unwrap());
+    assert_eq!(refresh_token(&two.other), "r1");
+}
+
+#[tokio::test]
+async fn whoever_is_signed_in_is_put_off_once_the_store_was_away_for_longer_than_the_grace_or_was_never_there()
+ {
+    let two = two().await;
+    let strict = two.world.process_without_grace();
+    assert!(strict.puts_off(), "nothing is known yet");
+    for process in [&two.there, &strict] {
+        process.check().await.unwrap();
+        assert!(!process.puts_off());
+    }
+    two.store.has(Fault::IsReadOnly);
+    assert!(two.here.end(&two.live).await.is_err() && strict.check().await.is_ok());
+    assert!(!strict.puts_off(), "who is signed in is served");
+    two.store.has(Fault::Fails);
+    for process in [&two.there, &strict] {
+        process.check().await.unwrap_err();
+    }
+    assert!(strict.puts_off() && !two.there.puts_off());
+    two.store.has(Fault::None);
+    strict.check().await.unwrap();
+    assert!(!strict.puts_off());
+}
+
 fn due(live: &Arc<Live>, two: &Two) -> Renewal {
     let Turn::Yours(renewal) = live.begin_renewal(two.world.clock.now()) else { panic!("not due") };
     renewal

@@ -73,6 +73,8 @@ macro_rules! keeps_the_contract {
             what_is_ended_in_one_process_is_over_in_every_other_that_holds_it_open
             a_renewal_in_one_process_is_seen_by_the_other_that_holds_it_open
             a_session_that_is_used_in_one_process_is_idle_in_none
+            who_comes_back_after_a_rest_is_known_to_every_process_at_once
+            what_was_renewed_less_often_never_takes_the_place_of_what_was_oftener
             a_lock_has_one_holder_who_prolongs_it_and_loses_it_with_its_time
         );
     };

@@ -95,7 +95,7 @@ impl Shelves {
                 gone.extend(self.remove_all(longest_unused));
                 gone
             }
-            Change::Replace { name, record } => match self.entries.get_mut(&name) {
+            Change::Replace { name, record, .. } => match self.entries.get_mut(&name) {
                 Some(entry) => {
                     entry.kept.record = record;
                     Vec::new()

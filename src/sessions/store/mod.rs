@@ -136,9 +136,10 @@ pub(super) enum Change {
     /// Keeps a new record and, in the same moment or after it, removes the one that it replaces. A store with
     /// a limit then removes the longest unused beyond it.
     Put { entry: Entry, replacing: Option<Gone> },
-    /// Puts another record in the place of one that is there, and changes nothing else, its card neither. One that
-    /// is gone stays gone, and is named in the answer.
-    Replace { name: RecordName, record: Vec<u8> },
+    /// Puts another record, which was renewed so often, in the place of one that is there, and changes nothing else, its
+    /// card neither. One that is gone stays gone, and is named in the answer. A shared store keeps one that was renewed
+    /// as often or oftener, and tells all processes to read it.
+    Replace { name: RecordName, record: Vec<u8>, renewals: u32 },
     /// Notes when records were last used. One that is gone stays gone; a time never moves back.
     Touch(Vec<(RecordName, Timestamp)>),
     /// Removes one record; one that is not there is no error.

@@ -21,6 +21,8 @@ pub(in crate::sessions) struct SharedStore {
     store: MemoryStore,
     listeners: Mutex<Vec<Arc<dyn Listener>>>,
     locks: Mutex<HashMap<RecordName, (Holder, Instant)>>,
+    /// How often records were renewed.
+    renewals: Mutex<HashMap<RecordName, u32>>,
     fault: Mutex<Fault>,
     /// How often a record was asked for.
     pub(in crate::sessions) reads: AtomicU64,
@@ -46,6 +48,7 @@ impl SharedStore {
             store: MemoryStore::new(limit),
             listeners: Mutex::default(),
             locks: Mutex::default(),
+            renewals: Mutex::default(),
             fault: Mutex::new(Fault::None),
             reads: AtomicU64::new(0),
         })
@@ -68,6 +71,14 @@ impl SharedStore {
         if matches!(*self.fault.lock().unwrap(), Fault::None | Fault::IsReadOnly) {
             self.listeners.lock().unwrap().iter().for_each(|listener| listener.heard(news));
         }
+    }
+
+    /// Whether a change is newer than what is there, where that counts.
+    fn is_newer(&self, change: &Change) -> bool {
+        let Change::Replace { name, renewals, .. } = change else { return true };
+        let before = self.renewals.lock().unwrap().insert(*name, *renewals).unwrap_or(0);
+        self.renewals.lock().unwrap().insert(*name, before.max(*renewals));
+        before < *renewals
     }
 
     async fn obstacle(&self, writes: bool) -> Result<(), StoreError> {
@@ -102,7 +113,7 @@ impl Store for SharedStore {
                 Change::Replace { name, .. } => Some(*name),
                 _ => None,
             };
-            let gone = self.store.apply(change).await?;
+            let gone = if self.is_newer(&change) { self.store.apply(change).await? } else { Vec::new() };
             changed.into_iter().for_each(|name| self.tell(News::Changed(name)));
             gone.iter().for_each(|name| self.tell(News::Ended(*name)));
             tokio::task::yield_now().await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::renewals::refresh_token;
-use super::{IDLE, MINUTE, World};
+use super::{Change, IDLE, MINUTE, World};
 use crate::sessions::{Live, Sessions, Standing};
 
 /// Waits until something is so, as news take their time.
@@ -83,6 +83,49 @@ pub(in crate::sessions) async fn a_session_that_is_used_in_one_process_is_idle_i
     assert!(!there.stands(&other).await.unwrap());
     there.tidy().await.unwrap();
     assert!(other.is_ended());
+}
+
+pub(in crate::sessions) async fn what_was_renewed_less_often_never_takes_the_place_of_what_was_oftener(
+    world: World,
+) {
+    let here = world.process();
+    if here.hears().is_none() {
+        return;
+    }
+    let (live, _) = world.sign_in(&here).await;
+    let name = *live.name();
+    for (renewals, there) in
+        [(2, 2), (1, 2), (2, 2), (3, 3), (4_000_000_000, 4_000_000_000), (0, 4_000_000_000)]
+    {
+        let record = u32::to_be_bytes(renewals).to_vec();
+        assert!(world.store.apply(Change::Replace { name, record, renewals }).await.unwrap().is_empty());
+        let kept = world.store.get(name, None).await.unwrap().unwrap();
+        assert_eq!(kept.record, u32::to_be_bytes(there), "{renewals}");
+    }
+}
+
+pub(in crate::sessions) async fn who_comes_back_after_a_rest_is_known_to_every_process_at_once(world: World) {
+    // The browser's cookie tells of it there.
+    if world.browser_keeps() {
+        return;
+    }
+    let (here, there) = (world.process(), world.process());
+    let (live, jar) = world.sign_in(&here).await;
+    assert!(live.is_in_use(world.clock.now()));
+    for rest in [IDLE - MINUTE, IDLE / 2, IDLE / 7] {
+        world.clock.advance(rest);
+        here.note_return(&live, world.clock.now()).await;
+        assert_eq!(live.last_seen(), world.clock.now());
+    }
+    // Without a round of the upkeep, as if `here` were killed.
+    world.clock.advance(IDLE - MINUTE);
+    let known = world.find(&there, &jar).await.expect("it was used a moment ago");
+    world.clock.advance(MINUTE);
+    here.note_return(&live, world.clock.now()).await;
+    assert!(
+        world.find(&there, &jar).await.is_none() && !known.is_alive(world.clock.now()),
+        "what is idle stays so"
+    );
 }
 
 pub(in crate::sessions) async fn a_lock_has_one_holder_who_prolongs_it_and_loses_it_with_its_time(

@@ -82,7 +82,7 @@ impl<'txn> Tables<'txn> {
                 self.remove_all(&unused)?;
                 gone.extend(unused);
             }
-            Change::Replace { name, record } => {
+            Change::Replace { name, record, .. } => {
                 if self.records.get(name)?.is_none() {
                     gone.push(*name);
                 } else {

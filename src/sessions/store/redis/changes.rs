@@ -56,10 +56,11 @@ impl<'a> Changes<'a> {
                 }
                 Ok(gone)
             }
-            Change::Replace { name, record } => {
+            Change::Replace { name, record, renewals } => {
                 let key = self.layout.record(name);
                 let mut command = script(scripts::REPLACE, &key);
-                command.arg(record).arg(self.layout.channel()).arg(told(&News::Changed(*name)));
+                command.arg(layout::counted(*renewals, record));
+                command.arg(self.layout.channel()).arg(told(&News::Changed(*name)));
                 let is_there = read::<u8>(self.lanes.change(&key, &command).await?)? == 1;
                 Ok(if is_there { Vec::new() } else { vec![*name] })
             }

@@ -62,7 +62,7 @@ async fn try_out(settings: &RedisSettings, now: Timestamp) -> Result<(), StoreEr
     store.apply(Change::Put { entry, replacing: None }).await?;
     store.get(name, None).await?;
     store.apply(Change::Touch(vec![(name, now.plus(MINUTE / 2))])).await?;
-    store.apply(Change::Replace { name, record: vec![1; 64] }).await?;
+    store.apply(Change::Replace { name, record: vec![1; 64], renewals: 1 }).await?;
     store.page(None, Some(index), 1).await?;
     store.apply(Change::EndBy(vec![index])).await?;
     store

@@ -23,11 +23,14 @@ pub(super) const SHELVES: u16 = 1024;
 /// 5 for the bytes of the card behind them.
 const MARKS: usize = 30;
 
+/// The digits before a record that tell how often it was renewed.
+const COUNT: usize = 10;
+
 /// The longest card.
 const LARGEST_CARD: usize = 99_999;
 
 /// The most bytes that are read of a record: all before it, and the largest sealed session.
-pub(super) const LARGEST: usize = MARKS + 2 * 32 + LARGEST_CARD + data::LARGEST + 1024;
+pub(super) const LARGEST: usize = MARKS + 2 * 32 + LARGEST_CARD + COUNT + data::LARGEST + 1024;
 
 /// The keys under one prefix.
 pub(super) struct Layout {
@@ -85,19 +88,25 @@ pub(super) const fn shelf_number(name: &RecordName) -> u16 {
     u16::from_be_bytes([first, second]) / (u16::MAX / SHELVES + 1)
 }
 
-/// A record with what stands before it.
+/// A record behind how often it was renewed.
+pub(super) fn counted(renewals: u32, record: &[u8]) -> Vec<u8> {
+    [format!("{renewals:0COUNT$}").as_bytes(), record].concat()
+}
+
+/// A new record with what stands before it.
 pub(super) fn pack(entry: &Entry) -> Vec<u8> {
     let indexes = entry.indexes.get(..entry.indexes.len().min(2)).unwrap_or_default();
     // One that is too long is left out: then operators see a session without a card.
     let card = Some(entry.card.as_slice()).filter(|card| card.len() <= LARGEST_CARD).unwrap_or_default();
     let (last_seen, end) = (digits(entry.kept.last_seen), digits(entry.expires_at));
     let marks = format!("{last_seen}{end}{}{:05}", indexes.len(), card.len());
-    [marks.as_bytes(), indexes.as_flattened(), card, &entry.kept.record].concat()
+    [marks.as_bytes(), indexes.as_flattened(), card, &counted(0, &entry.kept.record)].concat()
 }
 
 /// What a record's key holds; `None` for a tombstone, or what is none of ours.
 pub(super) fn unpack(bytes: &[u8]) -> Option<Kept> {
-    let (head, record) = Head::read(bytes)?;
+    let (head, counted) = Head::read(bytes)?;
+    let (_, record) = counted.split_at_checked(COUNT)?;
     Some(Kept { record: record.to_vec(), last_seen: head.last_seen })
 }
 
@@ -107,7 +116,7 @@ pub(super) fn filed(name: RecordName, bytes: &[u8]) -> Option<Filed> {
     Some(Filed { name, expires_at, last_seen, card: card.to_vec() })
 }
 
-/// What stands before a record, but for the index names.
+/// What stands before a record and its count, but for the index names.
 struct Head<'b> {
     last_seen: Timestamp,
     expires_at: Timestamp,

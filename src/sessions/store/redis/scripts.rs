@@ -14,11 +14,14 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1";
 
 /// Puts other content into a record that is there, and tells so. KEYS: record. ARGV: content, channel, news.
+/// SECURITY: a process that stood still while others went on must not bring back old rights, or a spent token.
 pub(super) const REPLACE: &str = "\
 local marks = redis.call('GETRANGE', KEYS[1], 0, 29)
 if #marks < 30 then return 0 end
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 local size = 30 + 32 * tonumber(string.sub(marks, 25, 25)) + tonumber(string.sub(marks, 26))
+local renewals = redis.call('GETRANGE', KEYS[1], size, size + 9)
+if tonumber(string.sub(ARGV[1], 1, 10)) <= (tonumber(renewals) or 0) then return 1 end
 local head = redis.call('GETRANGE', KEYS[1], 0, size - 1)
 local left = redis.call('PTTL', KEYS[1])
 redis.call('DEL', KEYS[1])

@@ -114,7 +114,7 @@ async fn in_a_full_server_sessions_are_used_renewed_and_ended_and_only_new_ones_
     server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(code(&put(&*store, 3).await.unwrap_err()), "store_full");
     let later = START.plus(Duration::from_secs(60));
-    let change = Change::Replace { name: [1; 32], record: vec![7; 600] };
+    let change = Change::Replace { name: [1; 32], record: vec![7; 600], renewals: 1 };
     assert!(store.apply(change).await.unwrap().is_empty());
     assert_eq!(store.get([1; 32], None).await.unwrap().unwrap().record, [7; 600]);
     drop(store.apply(Change::Touch(vec![([1; 32], later)])).await);
@@ -222,7 +222,7 @@ async fn what_one_store_does_is_heard_at_the_other_wherever_it_is_done() {
         diary.until(Told::Hears).await;
         for name in 0..20 {
             put(&*here, name).await.unwrap();
-            here.apply(Change::Replace { name: [name; 32], record: vec![1] }).await.unwrap();
+            here.apply(Change::Replace { name: [name; 32], record: vec![1], renewals: 1 }).await.unwrap();
             end(&*here, name).await.unwrap();
         }
         for name in 0..20 {
