@@ -29,7 +29,8 @@ pub struct Protected {
     pub cookies: CookieNames,
     /// Its origin as text: what cookies are sealed for, and what `Location` begins with.
     pub origin: String,
-    /// Who may frame what is nothing but a step on the way: its own site, as a policy names it.
+    /// Who may frame what of ours does no harm in a frame, as a policy names it: its own site, or anybody where our
+    /// cookies go into all frames.
     pub embedders: String,
     /// Its names in the log.
     pub labels: Arc<AppLabels>,
@@ -62,10 +63,11 @@ impl Protected {
         let origin = settings.origin.to_string();
         let own = format!("{}{endpoints}/", settings.prefix);
         let scheme = settings.origin.scheme().as_str();
-        let embedders = site_of(settings.origin.host()).map_or_else(
-            || "'self'".to_owned(),
-            |site| format!("'self' {scheme}://{site}:* {scheme}://*.{site}:*"),
-        );
+        let embedders = match site_of(settings.origin.host()) {
+            _ if cookies.goes_into_frames() => "*".to_owned(),
+            None => "'self'".to_owned(),
+            Some(site) => format!("'self' {scheme}://{site}:* {scheme}://*.{site}:*"),
+        };
         let further = settings.providers.iter().skip(1);
         let further_callbacks = further.filter_map(|name| settings.callback_path_of(name)).collect();
         Self {

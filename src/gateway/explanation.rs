@@ -309,6 +309,7 @@ pub const fn unsent(unsent: Unsent) -> &'static str {
         Unsent::AnotherPerson => {
             "a kept form was sent by somebody else than has signed in, and is not sent on"
         }
+        Unsent::InFrame => "a form came from a frame in which nobody can sign in, and was not sent on",
     }
 }
 

@@ -251,6 +251,11 @@ impl Failure {
         response
     }
 
+    /// Whether its page does no harm in a frame of the app's own site: there is no way out of the session on it.
+    pub const fn may_be_framed(&self) -> bool {
+        !matches!(self, Self::Denied { .. } | Self::TooWeak(_) | Self::Reserved)
+    }
+
     /// The page; `own` is the endpoint of ours that it links to.
     fn page<'a>(&'a self, reference: &'a str, retry: Option<&'a str>, own: &'a str) -> Page<'a> {
         let failure = |kind| Page::Failure { kind, reference, retry };

@@ -70,7 +70,7 @@ use self::negotiation::{Intent, Unsigned};
 use self::opened::Opened;
 use self::own_session::leaving;
 use self::own_session::on_end::Ends;
-use self::pages::{Pages, Unsent};
+use self::pages::{Pages, Unsent, frame};
 use self::profile::Profile;
 use self::request::{Facts, Survey, Wishes};
 use self::routing::{Route, Routes};
@@ -310,6 +310,9 @@ impl Worker {
         );
         if let Some(app) = app {
             app.cross_origin.allow(&headers, answer.headers_mut());
+            if failure.may_be_framed() {
+                answer = frame::allow(answer, &app.embedders);
+            }
         }
         // Its answer is for a script and shows none.
         let shows_none =

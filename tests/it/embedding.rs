@@ -243,3 +243,108 @@ async fn chromium_shows_the_link_where_a_frame_may_have_no_cookies_at_all() {
         chromium.close().await;
     }
 }
+
+/// Lets the tool show a form to write in.
+fn shows_a_form(tool: &Server) {
+    const FORM: &str = "<!DOCTYPE html><title>tool</title><form method=post action=/send><textarea name=a></textarea>\
+                        <button>Send</button></form>";
+    tool.answer(|request| {
+        let html = if request.method() == "POST" { "<!DOCTYPE html><p>Accepted" } else { FORM };
+        Answer::of(200, "text/html", html)
+    });
+}
+
+#[tokio::test]
+async fn what_is_posted_in_a_frame_where_nobody_can_sign_in_is_answered_there() {
+    let (gateway, rogue, app) = World::with_rogue("").await;
+    let posted = |site: &str| {
+        let ask = Ask::new("POST", &gateway.url("/launch")).header("Accept", "text/html");
+        let ask = ask.header("Sec-Fetch-Mode", "navigate").header("Sec-Fetch-Dest", "iframe");
+        ask.header("Sec-Fetch-Site", site).body("application/x-www-form-urlencoded", "a=1")
+    };
+    // Written there.
+    let own = posted("same-origin").header("Sec-Fetch-Storage-Access", "none");
+    let page = Browser::new().send(own.header("Referer", gateway.url("/quiz"))).await.expect(403);
+    assert!(page.text().contains("Nothing was sent") && page.text().contains("another site"), "{page:?}");
+    assert!(page.text().contains("return_to=%2Fquiz\" target=\"_blank\""), "{page:?}");
+    assert!(page.header("content-security-policy").unwrap().ends_with("frame-ancestors *"));
+    // An LMS that opens its tool by a form.
+    let page = Browser::new().send(posted("cross-site")).await.expect(403);
+    let link = format!("<a class=\"button\" href=\"{}\" target=\"_blank\"", gateway.url("/"));
+    assert!(page.text().contains(&link) && !page.text().contains("Nothing was sent"), "{page:?}");
+    assert!(page.header("content-security-policy").unwrap().ends_with("frame-ancestors *"));
+    assert!(page.headers.all("set-cookie").is_empty(), "{page:?}");
+    assert!(app.received().is_empty() && rogue.asked("/authorize").is_empty());
+}
+
+#[tokio::test]
+async fn a_browser_that_kept_no_slip_in_a_frame_is_told_that_nothing_was_sent() {
+    let (gateway, _rogue, _app) = World::with_rogue("").await;
+    let there = gateway.url("/_sso/resend?form=BwcHBwcHBwcH");
+    let page = Browser::new().send(in_frame(&there, "same-origin")).await.expect(403);
+    assert!(page.text().contains("target=\"_blank\"") && page.text().contains("did not arrive"), "{page:?}");
+    // Elsewhere it may have arrived.
+    let page = Browser::new().get(&there).await.expect(403);
+    assert!(page.text().contains("sent already"), "{page:?}");
+}
+
+#[tokio::test]
+async fn pages_that_do_no_harm_in_a_frame_can_be_seen_in_one_of_the_apps_own_site() {
+    let rules = "[[apps.lms.rules]]\npaths = [\"/closed\"]\nallow = 'false'\n";
+    let (gateway, _rogue, app) = World::with_rogue(rules).await;
+    let browser = Browser::new();
+    browser.visit(&gateway.url("/")).await.expect(200);
+    // A way out of the session stands on it.
+    let denied = browser.get(&gateway.url("/closed")).await.expect(403);
+    assert!(denied.header("content-security-policy").unwrap().ends_with("frame-ancestors 'none'"));
+    drop(app);
+    let failed = browser.send(in_frame(&gateway.url("/"), "same-origin")).await.expect(502);
+    assert!(failed.header("content-security-policy").unwrap().ends_with("frame-ancestors 'self'"));
+}
+
+#[tokio::test]
+async fn a_sign_in_by_code_is_begun_in_a_window() {
+    let (gateway, _rogue, _app) = World::with_rogue("device = true\n").await;
+    for site in ["cross-site", "same-site", "same-origin"] {
+        let device = gateway.url("/_sso/device?return_to=%2Fcourse");
+        let page = Browser::new().send(in_frame(&device, site)).await.expect(403);
+        assert!(page.text().contains(&format!("href=\"{device}\" target=\"_blank\"")), "{page:?}");
+    }
+}
+
+#[tokio::test]
+async fn chromium_loses_no_form_in_a_frame_whose_session_has_ended() {
+    // In another site's page, with cookies of its own there; and in a page of the tool's own site.
+    for (lms_host, cookie) in [(LMS, "same_site = \"none\"\npartitioned = true\n"), ("www.vendor.test", "")] {
+        let school = Embedded::at(lms_host, &format!("{cookie}[session]\nidle_timeout = \"2s\"")).await;
+        shows_a_form(&school.tool);
+        let chromium = school.chromium(json!({})).await;
+        chromium.goto(&school.page()).await;
+        chromium.enter_frame().await;
+        chromium.write("textarea", "kept").await;
+        tokio::time::sleep(std::time::Duration::from_millis(3100)).await;
+        chromium.press("button").await;
+        chromium.reads("Accepted").await;
+        assert_eq!(school.tool.last().body, b"a=kept", "{lms_host}");
+        chromium.close().await;
+    }
+}
+
+#[tokio::test]
+async fn chromium_says_in_the_frame_that_nothing_was_sent_where_nobody_can_sign_in() {
+    let open = "[[apps.tool.rules]]\npaths = [\"/lesson\"]\naccess = \"public\"";
+    let school = Embedded::with(open).await;
+    shows_a_form(&school.tool);
+    let chromium = school.chromium(json!({})).await;
+    chromium.goto(&school.page()).await;
+    chromium.enter_frame().await;
+    chromium.write("textarea", "lost").await;
+    chromium.press("button").await;
+    chromium.reads("Ничего не отправлено").await;
+    chromium.picture("embedded-nothing-sent").await;
+    chromium.press("a.button").await;
+    chromium.enter_new_window().await;
+    chromium.is_at(&format!("https://{TOOL}:{}/lesson", school.gateway.address().port())).await;
+    assert!(school.tool.received().iter().all(|request| request.method() == "GET"));
+    chromium.close().await;
+}

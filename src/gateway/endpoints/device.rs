@@ -20,7 +20,7 @@ use crate::gateway::apps::{Endpoint, Protected};
 use crate::gateway::authentication;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::Wish;
-use crate::gateway::negotiation::{Intent, is_speculative};
+use crate::gateway::negotiation::{Intent, is_for_a_frame, is_speculative};
 use crate::gateway::pages::{Language, Page, SignInCause};
 use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
@@ -62,6 +62,10 @@ pub async fn answer(
     }
     if facts.intent() != Intent::Navigation || is_speculative(facts.headers) {
         return Err(Failure::SignInNeeded);
+    }
+    // The page with the code may not be framed: a code is begun in a window, or not at all.
+    if is_for_a_frame(facts.headers) {
+        return Err(Failure::InFrame { open: app.address(&facts.target()) });
     }
     match query::value(facts.query, SCREEN) {
         Some(id) => look(worker, app, facts, &id, trail).await,

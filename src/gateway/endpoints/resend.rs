@@ -4,6 +4,7 @@
 //! Whether the person may send it is decided here as it will be decided about the form itself
 //! ([`kept_forms`](crate::gateway::kept_forms)), so that nobody presses a button in vain.
 
+use http::header::COOKIE;
 use http::{Method, Response, Uri};
 
 use crate::foundation::body::Body;
@@ -14,8 +15,8 @@ use crate::gateway::bearer::TokenProblem;
 use crate::gateway::failure::Failure;
 use crate::gateway::kept_forms::{FIELD, Slip, sign_in_as_sender};
 use crate::gateway::login::{self, Wish};
-use crate::gateway::negotiation::Intent;
-use crate::gateway::pages::{Language, Page, Sending, Unsent};
+use crate::gateway::negotiation::{Intent, is_for_a_frame};
+use crate::gateway::pages::{Language, Page, Sending, Unsent, frame};
 use crate::gateway::request::Facts;
 use crate::gateway::routing::fit;
 use crate::gateway::trail::Trail;
@@ -39,7 +40,11 @@ pub async fn answer(
     }
     trail.retry = Some(app.address(&app.front_page()));
     let id = query::value(facts.query, "form").unwrap_or_default();
-    let slip = Slip::open(worker, app, facts.headers, &id).ok_or(Failure::NothingSent(Unsent::Gone))?;
+    let slip = Slip::open(worker, app, facts.headers, &id).ok_or_else(|| {
+        // Not every browser tells beforehand that it keeps no cookie in a frame.
+        let no_cookies = is_for_a_frame(facts.headers) && !facts.headers.contains_key(COOKIE);
+        Failure::NothingSent(if no_cookies { Unsent::InFrame } else { Unsent::Gone })
+    })?;
     let person = authentication::person(worker, app, facts.headers, &mut trail.cookies).await?;
     let uri: Uri = slip.target.parse().map_err(|_| Failure::TargetForm)?;
     let form = Facts::of(&Method::POST, &uri, facts.headers)?;
@@ -69,7 +74,9 @@ pub async fn answer(
             let name = person.as_ref().and_then(Person::display_name);
             let page =
                 Page::SendForm { how, to: &to, marker: (FIELD, &id), person: name.as_deref(), leave: &leave };
-            Ok(worker.gateway.pages.render(&page, Language::of(facts.headers)))
+            let answer = worker.gateway.pages.render(&page, Language::of(facts.headers));
+            // SECURITY: its button can be pressed under somebody else's picture by nobody who does not know its address.
+            Ok(frame::allow(answer, &app.embedders))
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
 use crate::gateway::negotiation::{Sender, is_speculative};
 use crate::gateway::own_session::{cookies, on_end};
-use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD};
+use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD, frame};
 use crate::gateway::request::Facts;
 use crate::gateway::ticket::{open, seal};
 use crate::gateway::trail::Trail;
@@ -146,10 +146,8 @@ fn signed_out_page(
     facts: &Facts<'_>,
 ) -> Response<Body> {
     let again = app.front_page();
-    worker
-        .gateway
-        .pages
-        .render(&Page::SignedOut { sign_in_again: &again, provider }, Language::of(facts.headers))
+    let page = Page::SignedOut { sign_in_again: &again, provider };
+    frame::allow(worker.gateway.pages.render(&page, Language::of(facts.headers)), &app.embedders)
 }
 
 /// Sends the browser on: to the provider's own sign-out, or where a sign-out ends.

@@ -30,7 +30,7 @@ use super::negotiation::Sender;
 use super::pages::{Language, Page, Unsent};
 use super::request::Facts;
 use super::trail::Trail;
-use super::{Worker, return_to};
+use super::{Worker, login, return_to};
 use crate::foundation::body::Body;
 use crate::foundation::sealing::RecordSecret;
 use crate::sessions::Whose;
@@ -72,8 +72,8 @@ pub struct Sent<'a> {
 /// Keeps a form until its sender has signed in, and sends the browser there.
 ///
 /// # Errors
-/// [`Failure::NothingSent`] when it can't be kept: it is not a form, not of the app's own, too large, too slow, or there
-/// is no room. 400 when it broke off.
+/// [`Failure::NothingSent`] when it can't be kept: it is not a form, not of the app's own, too large, too slow, there is
+/// no room, or nobody can sign in where it was sent from. 400 when it broke off.
 pub async fn keep(
     worker: &Worker,
     app: &Protected,
@@ -82,6 +82,13 @@ pub async fn keep(
 ) -> Result<Response<Body>, Failure> {
     let Sent { facts, mut body, whose, unsent } = sent;
     let gateway = &worker.gateway;
+    if !login::may_sign_in_here(app, facts.headers) {
+        return Err(match Sender::of(facts.headers, &app.settings.origin) {
+            Sender::App => Failure::NothingSent(Unsent::InFrame),
+            // A page around the frame that sends somebody there, as an LMS does: nobody wrote anything.
+            _ => Failure::InFrame { open: app.address(&app.front_page()) },
+        });
+    }
     let kind = kind(app, &facts).filter(|_| gateway.form_limit > 0);
     let kind = kind.ok_or(Failure::NothingSent(unsent))?;
     let limit = gateway.form_limit;

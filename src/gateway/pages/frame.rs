@@ -43,13 +43,18 @@ pub fn message(origin: &str, message: &Value) -> Response<Body> {
     response
 }
 
-/// Lets an answer that sends a frame on, and shows nothing, stand in a frame of these pages.
+/// Lets an answer that nobody may frame stand in a frame of these pages.
+///
+/// SECURITY: for a step on the way, and for pages on which nothing can be pressed that another site must not have
+/// pressed (clickjacking).
 pub fn allow(mut response: Response<Body>, embedders: &str) -> Response<Body> {
-    let allowed =
-        format!("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors {embedders}");
-    // Hosts and the words above are all visible ASCII, so the stricter policy always gives way.
-    if let Ok(allowed) = HeaderValue::try_from(allowed) {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, allowed);
+    let headers = response.headers_mut();
+    let policy = headers.get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    let rest = policy.and_then(|policy| policy.strip_suffix(policy::NOBODY));
+    let allowed = rest.map(|rest| HeaderValue::try_from(format!("{rest}{embedders}")));
+    // Hosts and the words of a policy are all visible ASCII, so the stricter one always gives way.
+    if let Some(Ok(allowed)) = allowed {
+        headers.insert(CONTENT_SECURITY_POLICY, allowed);
     }
     response
 }

@@ -225,6 +225,8 @@ pub enum Unsent {
     Gone,
     /// Somebody else sent it than has signed in.
     AnotherPerson,
+    /// It was sent from a frame, where nobody can sign in.
+    InFrame,
 }
 
 /// When a form is sent that was kept.
@@ -388,6 +390,9 @@ impl<'a> Page<'a> {
             Self::SignedOut { sign_in_again, .. } => {
                 [Some(Action::Link { label: texts::SIGN_IN_AGAIN, to: sign_in_again }), None]
             }
+            Self::NothingSent { unsent: Unsent::InFrame, sign_in, .. } => {
+                [Some(Action::Window { label: texts::OPEN_WINDOW, to: sign_in }), None]
+            }
             Self::NothingSent { unsent, sign_in, .. } => {
                 let label = match unsent {
                     Unsent::Gone => texts::GO_TO_APP,
@@ -448,7 +453,13 @@ impl<'a> Page<'a> {
 
     /// Where it may stand.
     pub(super) fn stands(&self) -> Stands {
-        if matches!(self, Self::InFrame { .. }) { Stands::InAnyFrame } else { Stands::Alone }
+        match self {
+            // What is kept for a frame is told there, by a page that goes on by itself.
+            Self::InFrame { .. }
+            | Self::FormKept { .. }
+            | Self::NothingSent { unsent: Unsent::InFrame, .. } => Stands::InAnyFrame,
+            _ => Stands::Alone,
+        }
     }
 }
 

@@ -17,6 +17,9 @@ use crate::foundation::body::Body;
 /// Seconds after which whoever got a 503 may ask again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
+/// Who may frame a page, as a policy that ends with it has it, where it may stand alone only.
+pub(super) const NOBODY: &str = "'none'";
+
 /// Where a page may send something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sends {
@@ -66,16 +69,16 @@ impl Policies {
             HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
         };
         Self {
-            nothing: policy("'none'", "'none'"),
+            nothing: policy("'none'", NOBODY),
             // SECURITY: whoever frames it can have a link pressed that opens the app, as their own could.
             framed: policy("'none'", "*"),
-            to_us: policy("'self'", "'none'"),
+            to_us: policy("'self'", NOBODY),
             // Chromium holds every redirect that follows a form against form-action, and a provider that
             // stands before others sends the browser through hosts that nobody can list.
-            onward: policy("'self' https:", "'none'"),
-            onward_without_tls: policy("'self' https: http:", "'none'"),
+            onward: policy("'self' https:", NOBODY),
+            onward_without_tls: policy("'self' https: http:", NOBODY),
             // SECURITY: the very script, and nothing else that stands in the page.
-            by_script: policy(&format!("'self' https: http:; script-src 'sha256-{script}'"), "'none'"),
+            by_script: policy(&format!("'self' https: http:; script-src 'sha256-{script}'"), NOBODY),
         }
     }
 

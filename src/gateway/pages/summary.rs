@@ -139,6 +139,7 @@ impl Unsent {
             Self::NotKept => (texts::FORM_NOT_KEPT, texts::SEND_ONCE_MORE),
             Self::Gone => (texts::FORM_GONE, texts::SEE_WHETHER_ARRIVED),
             Self::AnotherPerson => (texts::ANOTHERS_FORM, texts::SIGN_IN_AS_SENDER),
+            Self::InFrame => (texts::FORM_IN_FRAME, texts::SEND_IN_WINDOW),
         };
         let (status, code) = (StatusCode::FORBIDDEN, "nothing-sent");
         Summary { status, code, mark: Mark::Trouble, heading: texts::NOTHING_SENT, what, advice }

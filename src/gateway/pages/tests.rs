@@ -113,6 +113,7 @@ fn all_pages(missing: &[Missing]) -> Vec<(String, Page<'_>)> {
             Unsent::NotKept,
             Unsent::Gone,
             Unsent::AnotherPerson,
+            Unsent::InFrame,
         ]
         .map(|unsent| Page::NothingSent { unsent, sign_in: "/_sso/sign-in", reference }),
     );
@@ -253,8 +254,12 @@ fn the_policy_allows_the_very_style_that_is_inlined() {
         let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
         let policy = headers["content-security-policy"].to_str().unwrap();
         assert!(policy.contains(&format!("style-src 'sha256-{hash}'")), "{name}: {policy}");
-        // One page is for frames, and holds nothing but a link.
-        let ancestors = if matches!(page, Page::InFrame { .. }) { "*" } else { "'none'" };
+        // Some are for frames, and hold nothing but a link.
+        let framed = matches!(
+            page,
+            Page::InFrame { .. } | Page::FormKept { .. } | Page::NothingSent { unsent: Unsent::InFrame, .. }
+        );
+        let ancestors = if framed { "*" } else { "'none'" };
         let ancestors = format!("frame-ancestors {ancestors}");
         for part in ["default-src 'none'", "base-uri 'none'", &ancestors, "img-src data:"] {
             assert!(policy.contains(part), "{name}: {policy}");
@@ -326,6 +331,7 @@ fn statuses_follow_the_cause() {
         ("choose-provider", 200),
         ("choose-provider", 200),
         ("choose-provider", 200),
+        ("nothing-sent", 403),
         ("nothing-sent", 403),
         ("nothing-sent", 403),
         ("nothing-sent", 403),

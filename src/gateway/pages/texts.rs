@@ -243,6 +243,12 @@ texts! {
     SIGN_IN_AS_SENDER =
         "If you wrote it, sign in again with the account that you had then. It is kept for half an hour.",
         "Если писали вы, войдите снова с той учётной записью, что была тогда. Написанное хранится полчаса.";
+    FORM_IN_FRAME =
+        "The app is shown inside a page of another site, where your browser does not let it sign you in. So what you sent did not arrive.",
+        "Приложение открыто внутри страницы другого сайта, а там браузер не даёт ему узнать вас. Поэтому то, что вы отправляли, не дошло.";
+    SEND_IN_WINDOW =
+        "To keep what you wrote, go back in your browser and copy it. Then open the app in a new window, sign in there and send it once more.",
+        "Чтобы не потерять написанное, вернитесь в браузере назад и скопируйте его. Потом откройте приложение в новом окне, войдите там и отправьте ещё раз.";
 
     // A form that is kept.
     FORM_KEPT = "What you wrote is kept", "Написанное сохранено";
