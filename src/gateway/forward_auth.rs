@@ -157,6 +157,10 @@ async fn person(
 ) -> Result<Option<Person>, Failure> {
     let mut cookies = Vec::new();
     let person = authentication::person(worker, app, headers, &mut cookies).await?;
+    if cookies.is_empty() && person.is_some() {
+        // Where the proxy hands it on; else the mark of the sign-in ends by itself within a minute.
+        cookies.extend(app.cookies.came_back(headers));
+    }
     if cookies.len() == 1 {
         trail.cookies.append(&mut cookies);
     }

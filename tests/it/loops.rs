@@ -212,6 +212,24 @@ async fn many_tabs_that_sign_in_at_once_are_nobodys_loop() {
 }
 
 #[tokio::test]
+async fn a_session_that_comes_back_by_another_proxys_question_has_come_back() {
+    let (gateway, _rogue, _app) = World::with_rogue("[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n").await;
+    let browser = Browser::new();
+    let begun = browser.get(&gateway.url("/_sso/sign-in")).await.expect(302);
+    let back = browser.get(begun.location().as_str()).await.expect(302);
+    browser.get(back.location().as_str()).await.expect(302);
+    assert!(mark(&browser).is_some());
+    let question = Ask::navigation(&gateway.url("/_sso/verify"))
+        .header("X-Forwarded-Method", "GET")
+        .header("X-Forwarded-Proto", "http")
+        .header("X-Forwarded-Host", gateway.address().to_string())
+        .header("X-Forwarded-Uri", "/course");
+    browser.send(question.clone()).await.expect(200);
+    assert_eq!(mark(&browser), None);
+    assert!(browser.send(question).await.expect(200).headers.all("set-cookie").is_empty());
+}
+
+#[tokio::test]
 async fn chromium_that_blocks_cookies_shows_the_page() {
     let (gateway, rogue, app) = World::with_rogue("").await;
     let blocked = json!({"profile.default_content_setting_values.cookies": 2});
