@@ -49,6 +49,10 @@ fn compose_reads_the_compose_file_and_the_gateways_share_what_they_must() {
     }
     assert_eq!(services["gateway-1"]["volumes"], services["gateway-2"]["volumes"]);
     assert_eq!(services["gateway-1"]["secrets"], services["gateway-2"]["secrets"]);
+    for gateway in ["gateway-1", "gateway-2"] {
+        let address = services[gateway]["networks"]["front"]["ipv4_address"].as_str().unwrap();
+        assert!(read("deploy/compose/nginx.conf").contains(&format!("server {address}:4180 ")), "{gateway}");
+    }
     assert_eq!(compose["networks"]["store"]["internal"], true);
     let nginx = services["nginx"]["networks"]["front"]["ipv4_address"].as_str().unwrap();
     assert!(read("deploy/compose/config.toml").contains(&format!("[\"{nginx}/32\"]")));

@@ -39,8 +39,8 @@ impl Pair {
         }
         // As it is, but for the addresses, and without TLS: the provider would have to trust the certificate.
         let site = read("deploy/compose/nginx.conf")
-            .replace("gateway-1:4180", &gateways[0].address().to_string())
-            .replace("gateway-2:4180", &gateways[1].address().to_string())
+            .replace("172.31.80.11:4180", &gateways[0].address().to_string())
+            .replace("172.31.80.12:4180", &gateways[1].address().to_string())
             .replace("listen 443 ssl;", &format!("listen {};", front.address()));
         let lines = site.lines().filter(|line| !line.contains("ssl_certificate"));
         let site: String = lines.map(|line| format!("{line}\n")).collect();
