@@ -102,7 +102,7 @@ fn locate(rest: &str, file: &Dict) -> Located {
 /// what is expected.
 fn typed(kind: Kind, text: &str, toml: impl FnOnce(&str) -> Option<Value>) -> Value {
     let parsed = match kind {
-        Kind::Text | Kind::HiddenText | Kind::Duration | Kind::Secret => None,
+        Kind::Text | Kind::HiddenText | Kind::Address | Kind::Duration | Kind::Secret => None,
         Kind::Flag => text.parse::<bool>().ok().map(Value::from),
         Kind::Number => text.parse::<u64>().ok().map(Value::from),
         Kind::TextOrTexts if !text.trim_start().starts_with('[') => None,

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::place::{KeyPath, Place, Places};
 use super::problem::{Fault, Finding, Problems};
 use super::report::Report;
-use super::schema::{self, Key};
+use super::schema::{self, Key, Kind};
 use super::source::Source;
 
 /// The largest file that is read, in bytes.
@@ -135,7 +135,16 @@ impl Reader<'_> {
         sight: Sight,
         value: &Spanned<DeValue<'_>>,
     ) -> Value {
-        if let (Sight::Hidden, false) = (sight, value.get_ref().is_table() || value.get_ref().is_array()) {
+        let hidden = match (sight, value.get_ref()) {
+            (_, DeValue::Table(_) | DeValue::Array(_)) => false,
+            (Sight::Hidden, _) => true,
+            // SECURITY: a login stands before the `@`, however the rest of the address is misspelt.
+            (Sight::Shown, DeValue::String(text)) => {
+                text.contains('@') && key.is_some_and(|key| key.kind == Kind::Address)
+            }
+            (Sight::Shown, _) => false,
+        };
+        if hidden {
             self.hidden.push(value.span());
         }
         match value.get_ref() {

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Text,
     /// Text that may be secret and is not shown.
     HiddenText,
+    /// An address that may hold a login, which is not shown.
+    Address,
     /// A length of time, as text.
     Duration,
     /// A secret: text, or where it is kept.
@@ -58,7 +60,7 @@ impl Kind {
     /// What is expected, in words.
     pub(super) const fn expected(self) -> &'static str {
         match self {
-            Self::Text | Self::HiddenText => "text in quotes",
+            Self::Text | Self::HiddenText | Self::Address => "text in quotes",
             Self::Duration => "a duration such as \"90s\", \"15m\", \"8h\" or \"30d\"",
             Self::Secret => "text in quotes, { env = \"NAME\" } or { file = \"path\" }",
             Self::Flag => "true or false",
@@ -83,8 +85,8 @@ const fn key(path: &'static str, kind: Kind) -> Key {
 }
 
 use Kind::{
-    Duration, Flag, HiddenText, Names, Number, Secret, SecretOrSecrets, Secrets, Table, TableOrTables,
-    Tables, Text, TextOrTable, TextOrTexts, Texts, TextsOrTables,
+    Address, Duration, Flag, HiddenText, Names, Number, Secret, SecretOrSecrets, Secrets, Table,
+    TableOrTables, Tables, Text, TextOrTable, TextOrTexts, Texts, TextsOrTables,
 };
 
 /// All keys. A table stands before its keys.
@@ -124,7 +126,7 @@ pub(super) const KEYS: &[Key] = &[
 
     key("session", Table),
     key("session.keys", Secrets),
-    key("session.store", Text),
+    key("session.store", Address),
     key("session.redis", Table),
     key("session.redis.username", Text),
     key("session.redis.password", Secret),
@@ -298,7 +300,7 @@ impl Key {
     /// Whether `name`, which this table does not know, may be a secret's key, mistyped.
     pub(super) fn may_mean_secret(&self, name: &str) -> bool {
         let meant = nearest(name, self.children().map(Key::name)).and_then(|meant| self.child(meant));
-        is_telling(name) || meant.is_none_or(|meant| meant.is_secret(name))
+        is_telling(name) || meant.is_none_or(|meant| meant.is_secret(name) || meant.kind == Kind::Address)
     }
 }
 

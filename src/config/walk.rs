@@ -72,6 +72,7 @@ impl Walk<'_> {
             (
                 Kind::Text
                 | Kind::HiddenText
+                | Kind::Address
                 | Kind::Duration
                 | Kind::Secret
                 | Kind::SecretOrSecrets

@@ -9,6 +9,7 @@ use super::values::SECOND;
 use crate::config::place::KeyPath;
 use crate::config::problem::{Fault, Finding};
 use crate::config::raw::{Redis, Session};
+use crate::config::schema::nearest;
 use crate::config::source::shown;
 use crate::foundation::secret::Secret;
 use crate::sessions::{Address, Login, RedisSettings, StoreKind, Tls, Topology};
@@ -57,29 +58,17 @@ impl Judge<'_> {
             known.map(|(_, form, tls)| (*form, *tls, rest))
         });
         let Some((form, has_tls, rest)) = form else {
-            if session.redis.is_some() {
-                let finding =
-                    Finding::invalid("belongs to a Redis store").found(shown(text.unwrap_or("file")));
-                return self.refuse(
-                    &at.key("redis"),
-                    finding.mend("set session.store = \"redis://…\", or take it out"),
-                );
-            }
-            let stores =
-                [("file", StoreKind::File), ("memory", StoreKind::Memory), ("cookie", StoreKind::Cookie)];
-            return self.choice(&path, text, StoreKind::File, &stores);
+            return self.store_here(at, text, session.redis.is_some());
         };
         if session.keys.is_empty() {
             let finding = Finding::new(Fault::Missing).expected("keys that all gateways of this store have");
-            return self.refuse(
-                &at.key("keys"),
-                finding.mend("make one with `vestibule keygen`, and give it to each gateway"),
-            );
+            let mend = "make one with `vestibule keygen`, and give it to each gateway";
+            self.report.add(&at.key("keys"), finding.mend(mend));
         }
         let parts = match parts(form, rest) {
             Ok(parts) => Some(parts),
             Err((why, mend)) => {
-                let finding = Finding::invalid(why).found(format!("{:?}", shown(text.unwrap_or_default())));
+                let finding = Finding::invalid(why).found(without_login(text.unwrap_or_default()));
                 self.refuse(&path, finding.expected(EXPECTED).mend(mend))
             }
         };
@@ -103,6 +92,35 @@ impl Judge<'_> {
             _ => Topology::Standalone(parts.servers.into_iter().next()?),
         };
         Some(StoreKind::Redis(Box::new(redis)))
+    }
+
+    /// A store that is no shared one.
+    fn store_here(&mut self, at: &KeyPath, text: Option<&str>, has_redis: bool) -> Option<StoreKind> {
+        let kind = match text {
+            None | Some("file") => StoreKind::File,
+            Some("memory") => StoreKind::Memory,
+            Some("cookie") => StoreKind::Cookie,
+            Some(text) => {
+                let finding = Finding::invalid("has a value that Vestibule does not know");
+                let mut finding = finding
+                    .found(without_login(text))
+                    .expected(format!("\"file\", \"memory\", \"cookie\", {EXPECTED}"));
+                let words = ["file", "memory", "cookie"].into_iter();
+                let scheme = text.split(':').next().unwrap_or_default();
+                if let Some(meant) = nearest(text, words) {
+                    finding = finding.mend(format!("did you mean {meant:?}?"));
+                } else if let Some(meant) = nearest(scheme, SCHEMES.iter().map(|(name, ..)| *name)) {
+                    finding = finding.mend(format!("write the servers behind it: {meant}://host"));
+                }
+                return self.refuse(&at.key("store"), finding);
+            }
+        };
+        if has_redis {
+            let finding = Finding::invalid("belongs to a Redis store").found(text.unwrap_or("file"));
+            let mend = "set session.store = \"redis://…\", or take it out";
+            return self.refuse(&at.key("redis"), finding.mend(mend));
+        }
+        Some(kind)
     }
 
     /// What stands beside the address; the servers are filled in from it.
@@ -220,6 +238,14 @@ impl Judge<'_> {
         let finding = Finding::invalid("is not a prefix to use").found(format!("{:?}", shown(prefix)));
         self.refuse(at, finding.expected("1 to 64 letters, digits and : . _ - /"))
     }
+}
+
+/// SECURITY: an address as it may be shown: the login is all that stands before the last `@`, for what is misspelt
+/// tells nobody where it begins.
+fn without_login(text: &str) -> String {
+    let Some((before, rest)) = text.rsplit_once('@') else { return format!("{:?}", shown(text)) };
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://"));
+    format!("{:?}", shown(&format!("{}…@{rest}", scheme.unwrap_or_default())))
 }
 
 fn parts(form: Form, rest: &str) -> Result<Parts, Wrong> {

@@ -97,6 +97,16 @@ fn what_is_wrong_with_a_shared_store_is_told_by_its_key_and_without_the_password
         ("store = \"redis://:hunter2@a?db=1\"", "session.store", "has a parameter that is not known"),
         ("store = \"redis://a?prefix=%20\"", "session.store", "is not a prefix to use"),
         ("store = \"redis+unix:///run/redis\"", "session.store", "does not know"),
+        ("store = \"reids://u:hunter2@a\"", "session.store", "write the servers behind it: redis://host"),
+        ("store = \"redis\"", "session.store", "write the servers behind it: redis://host"),
+        ("store = \"fiel\"", "session.store", "did you mean \"file\"?"),
+        ("store = \"rediss:/u:hunter2@a\"", "session.store", "does not know"),
+        ("store = \"u:hunter2@a:6379\"", "session.store", "does not know"),
+        ("store = \"redis://u:x hunter2@a\"", "session.store", "holds a # or a space"),
+        ("store = 'redis://u:\"hunter2@a,b'", "session.store", "names several"),
+        ("store = \"redis://u:\\\"hunter2@a,b\"", "session.store", "names several"),
+        ("stor = \"redis://u:x hunter2@a\"", "session.stor", "is not a key"),
+        ("store = [\"redis://u:x hunter2@a\"]", "session.store", "wrong type"),
         ("store = \"redis://u@a\"", "session.redis.password", "is missing"),
         (
             "store = \"redis://:hunter2@a\"\nredis = { password = \"b\" }",
@@ -138,4 +148,8 @@ fn what_is_wrong_with_a_shared_store_is_told_by_its_key_and_without_the_password
         assert!(problem.to_string().contains(why), "{text}: {problem}");
         assert!(!told.to_string().contains("hunter2"), "{told}");
     }
+    let told =
+        problems(&with("", "", "[session]\nstore = \"redis://a:x\"\n[session.redis]\ntimeout = \"1m\""));
+    let keys: Vec<_> = told.iter().map(Problem::key).collect();
+    assert_eq!(keys, ["session.keys", "session.store", "session.redis.timeout"]);
 }
