@@ -8,7 +8,7 @@ use crate::foundation::clock::Clock;
 use crate::foundation::finding::{Finding, Verdict};
 use crate::lifecycle::examination::{self, Examined};
 
-/// Ask each provider and app, and say what would fail and how to mend it
+/// Ask each provider, each app and the session store, and say what would fail and how to mend it
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     #[command(flatten)]

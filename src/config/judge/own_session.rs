@@ -48,7 +48,7 @@ impl Judge<'_> {
         let mut right = true;
         for (number, text) in paths.iter().enumerate() {
             let finding = match Paths::compile(vec![text.clone()]) {
-                Err(error) => Finding::invalid(error.to_string()),
+                Err(error) => Finding::invalid(format!("can't be used: {error}")),
                 Ok(alone) => match own.taken(raw, &|path| alone.hold(path) != Ok(false)) {
                     Some(taken) => Finding::invalid(format!("is {taken}, which the app never sees"))
                         .mend("name the address where the app itself signs people out"),
@@ -140,7 +140,7 @@ impl Judge<'_> {
                     OnEndError::NotAPath => "begin it with one slash: the request goes to the app's upstream",
                     _ => mend,
                 };
-                return self.refuse(&path, Finding::invalid(error.to_string()).found(found).mend(mend));
+                return self.refuse(&path, Finding::invalid(format!("can't be used: {error}")).found(found).mend(mend));
             }
         };
         if let Some(taken) = own.taken(app, &|path| on_end.is_at(path) != Ok(false)) {
