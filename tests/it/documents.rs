@@ -155,6 +155,28 @@ fn every_link_between_documents_leads_somewhere() {
     assert!(pictures.len() >= 3, "{pictures:?}");
 }
 
+/// The first cells of a document's tables that are code: keys, values, error codes.
+fn named(text: &str) -> BTreeSet<String> {
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    cells.map(|(cell, _)| cell.to_owned()).collect()
+}
+
+#[test]
+fn what_is_written_in_two_languages_names_the_same_and_each_side_leads_to_the_other() {
+    let sides = documents().into_iter().filter(|document| document.path.starts_with("docs/ru"));
+    let mut pairs = 0;
+    for russian in sides.filter(|document| !document.path.ends_with("README.md")) {
+        let name = russian.path.file_name().unwrap().to_str().unwrap();
+        let english = read(&format!("docs/{name}"));
+        assert!(english.contains(&format!("](ru/{name})")), "docs/{name} does not link to its Russian side");
+        let back = format!("](../{name}");
+        assert!(russian.text.contains(&back), "{} does not link to its English side", russian.path.display());
+        assert_eq!(named(&english), named(&russian.text), "{name}: English, Russian");
+        pairs += 1;
+    }
+    assert!(pairs >= 16, "{pairs} documents are written in both languages");
+}
+
 #[test]
 fn every_command_and_option_that_is_named_is_there() {
     let directory = tempfile::tempdir().unwrap();

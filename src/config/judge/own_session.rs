@@ -140,7 +140,10 @@ impl Judge<'_> {
                     OnEndError::NotAPath => "begin it with one slash: the request goes to the app's upstream",
                     _ => mend,
                 };
-                return self.refuse(&path, Finding::invalid(format!("can't be used: {error}")).found(found).mend(mend));
+                return self.refuse(
+                    &path,
+                    Finding::invalid(format!("can't be used: {error}")).found(found).mend(mend),
+                );
             }
         };
         if let Some(taken) = own.taken(app, &|path| on_end.is_at(path) != Ok(false)) {
