@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     /// Its port on 127.0.0.1, without TLS.
     pub(crate) port: u16,
+    /// Its port with TLS, where its lines name a certificate, or else the other.
+    pub(crate) way: u16,
     /// Its process.
     pub(crate) pid: u32,
     keeper: Child,
@@ -71,11 +73,17 @@ impl Server {
         if lines.iter().any(|line| line == "cluster-enabled yes") {
             text += &format!("cluster-port {}\n", free_port());
         }
+        let mut way = port;
+        if lines.iter().any(|line| line.starts_with("tls-cert-file")) {
+            way = free_port();
+            text += &format!("tls-port {way}\n");
+        }
         text += &lines.join("\n");
         let file = dir.path().join("server.conf");
         std::fs::write(&file, text + "\n").unwrap();
-        // The shell ends the server when this process, and with it the pipe, is gone.
-        let script = "\"$@\" >/dev/null 2>&1 & echo $!; read line; kill -9 $! 2>/dev/null";
+        // The shell ends the server, and its files, when this process and with it the pipe is gone.
+        let script =
+            "\"$@\" >/dev/null 2>&1 & echo $!; read line; kill -9 $! 2>/dev/null; rm -rf \"${2%/*}\"";
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", &program()]).arg(&file);
         if kind == "sentinel" {
@@ -84,7 +92,7 @@ impl Server {
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut pid = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        Self { port, pid: pid.trim().parse().unwrap(), keeper, dir }
+        Self { port, way, pid: pid.trim().parse().unwrap(), keeper, dir }
     }
 
     /// Asks the server, and gives its raw answer.
@@ -163,14 +171,20 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// Starts them, and waits until all know each other.
     pub(crate) fn start() -> Self {
-        let master = Server::start(&[]);
-        let follow = [format!("replicaof 127.0.0.1 {}", master.port)];
+        Self::start_with(&[], &[])
+    }
+
+    /// Starts them with these lines of configuration besides.
+    pub(crate) fn start_with(servers: &[String], sentinels: &[String]) -> Self {
+        let master = Server::start(servers);
+        let follow = [servers, &[format!("replicaof 127.0.0.1 {}", master.way)]].concat();
         let replicas = [Server::start(&follow), Server::start(&follow)];
         let watched = [
-            format!("sentinel monitor mymaster 127.0.0.1 {} 2", master.port),
+            format!("sentinel monitor mymaster 127.0.0.1 {} 2", master.way),
             "sentinel down-after-milliseconds mymaster 1000".to_owned(),
             "sentinel failover-timeout mymaster 3000".to_owned(),
         ];
+        let watched = [sentinels, &watched].concat();
         master.until("both replicas follow", |master| {
             master.ask(&["INFO", "replication"]).matches("state=online").count() == 2
         });
@@ -200,13 +214,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts them, and waits until each knows the others.
     pub(crate) fn start() -> Self {
-        let nodes: Vec<_> = (0..6)
-            .map(|_| {
-                let lines =
-                    ["cluster-enabled yes", "cluster-node-timeout 2000", "cluster-replica-validity-factor 0"];
-                Server::start(&lines.map(str::to_owned))
-            })
-            .collect();
+        Self::start_with(&[])
+    }
+
+    /// Starts them with these lines of configuration besides.
+    pub(crate) fn start_with(more: &[String]) -> Self {
+        let lines = ["cluster-enabled yes", "cluster-node-timeout 2000", "cluster-replica-validity-factor 0"];
+        let lines = [&lines.map(str::to_owned), more].concat();
+        let nodes: Vec<_> = (0..6).map(|_| Server::start(&lines)).collect();
         let mut command = Command::new("redis-cli");
         command
             .args(["--cluster", "create"])

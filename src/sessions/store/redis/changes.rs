@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::{Cmd, Value, cmd};
 
 use super::fault::Fault;
@@ -74,7 +74,8 @@ impl<'a> Changes<'a> {
     /// How many records there are, those included that are over and not swept yet.
     pub(super) async fn count(&self) -> Result<u64, Fault> {
         let counting = (0..SHELVES).map(|shelf| async move {
-            read::<u64>(self.lanes.ask(cmd("ZCARD").arg(self.layout.shelf(shelf))).await?)
+            let key = self.layout.shelf(shelf);
+            read::<u64>(self.lanes.ask(&key, cmd("ZCARD").arg(&key)).await?)
         });
         Ok(all(counting.collect()).await?.into_iter().sum())
     }
@@ -121,7 +122,8 @@ impl<'a> Changes<'a> {
         let mut gone = Vec::new();
         for index in indexes {
             let key = self.layout.index(index);
-            let named: Vec<Vec<u8>> = read(self.lanes.ask(cmd("ZRANGE").arg(&key).arg(0).arg(-1)).await?)?;
+            let named: Vec<Vec<u8>> =
+                read(self.lanes.ask(&key, cmd("ZRANGE").arg(&key).arg(0).arg(-1)).await?)?;
             let names: Vec<RecordName> =
                 named.iter().filter_map(|name| name.as_slice().try_into().ok()).collect();
             for names in names.chunks(TOGETHER) {
@@ -130,31 +132,36 @@ impl<'a> Changes<'a> {
                 gone.extend(names.iter().zip(were_there).filter(|(_, was)| *was).map(|(name, _)| *name));
                 let mut command = cmd("ZREM");
                 names.iter().fold(command.arg(&key), |command, name| command.arg(name));
-                self.lanes.ask(&command).await?;
+                self.lanes.ask(&key, &command).await?;
             }
         }
         Ok(gone)
     }
 
     async fn touch(&self, seen: &[(RecordName, Timestamp)]) -> Result<(), Fault> {
-        let touching = seen.iter().map(|(name, at)| async move {
-            let key = self.layout.record(name);
-            let mut command = script(scripts::TOUCH, &key);
-            command.arg(layout::digits(*at)).arg(self.idle.as_secs()).arg(super::BEHIND.as_secs());
-            let due: i64 = read(self.lanes.ask(&command).await?)?;
-            Ok((name, due))
-        });
-        let touched = all(touching.collect()).await?;
-        let moved = touched.into_iter().filter(|(_, due)| *due >= 0);
-        all(moved.map(|(name, due)| self.shelve_anew(name, due)).collect()).await.map(drop)
+        let mut touched = Ok(());
+        for seen in seen.chunks(TOGETHER) {
+            // Those whose part of a cluster is down keep nobody else from being noted.
+            let noted = join_all(seen.iter().map(|(name, at)| self.touch_one(name, *at))).await;
+            touched = noted.into_iter().fold(touched, Result::and);
+        }
+        touched
+    }
+
+    async fn touch_one(&self, name: &RecordName, at: Timestamp) -> Result<(), Fault> {
+        let key = self.layout.record(name);
+        let mut command = script(scripts::TOUCH, &key);
+        command.arg(layout::digits(at)).arg(self.idle.as_secs()).arg(super::BEHIND.as_secs());
+        let due: i64 = read(self.lanes.ask(&key, &command).await?)?;
+        if due >= 0 { self.shelve_anew(name, due).await } else { Ok(()) }
     }
 
     async fn sweep(&self, now: Timestamp, unused_since: Timestamp) -> Result<Vec<RecordName>, Fault> {
         let looking = (0..SHELVES).map(|shelf| async move {
+            let key = self.layout.shelf(shelf);
             let mut command = cmd("ZRANGEBYSCORE");
-            command.arg(self.layout.shelf(shelf)).arg("-inf").arg(now.as_secs());
-            command.arg("LIMIT").arg(0).arg(TOGETHER);
-            read::<Vec<Vec<u8>>>(self.lanes.ask(&command).await?)
+            command.arg(&key).arg("-inf").arg(now.as_secs()).arg("LIMIT").arg(0).arg(TOGETHER);
+            read::<Vec<Vec<u8>>>(self.lanes.ask(&key, &command).await?)
         });
         let due = all(looking.collect()).await?.into_iter().flatten().take(BATCH);
         let names: Vec<RecordName> = due.filter_map(|name| name.try_into().ok()).collect();
@@ -175,10 +182,11 @@ impl<'a> Changes<'a> {
         now: Timestamp,
         unused_since: Timestamp,
     ) -> Result<bool, Fault> {
-        let mut command = script(scripts::SWEEP, &self.layout.record(name));
+        let key = self.layout.record(name);
+        let mut command = script(scripts::SWEEP, &key);
         command.arg(now.as_secs()).arg(unused_since.as_secs()).arg(self.idle.as_secs());
         command.arg(self.layout.channel()).arg(told(&News::Ended(*name)));
-        match Swept::read(self.lanes.ask(&command).await?)? {
+        match Swept::read(self.lanes.ask(&key, &command).await?)? {
             Swept::Nothing => self.strike_off(name, &[]).await.map(|()| false),
             Swept::Gone(indexes) => self.strike_off(name, &indexes).await.map(|()| true),
             Swept::Stays(due) => self.shelve_anew(name, due).await.map(|()| false),
@@ -187,15 +195,17 @@ impl<'a> Changes<'a> {
 
     /// Notes when a record is due that is on its shelf.
     async fn shelve_anew(&self, name: &RecordName, due: i64) -> Result<(), Fault> {
+        let key = self.layout.shelf_of(name);
         let mut command = cmd("ZADD");
-        command.arg(self.layout.shelf_of(name)).arg("XX").arg("GT").arg(due).arg(name);
-        self.lanes.ask(&command).await.map(drop)
+        command.arg(&key).arg("XX").arg("GT").arg(due).arg(name);
+        self.lanes.ask(&key, &command).await.map(drop)
     }
 
     /// Takes a record that is gone from its shelf and its indexes.
     async fn strike_off(&self, name: &RecordName, indexes: &[IndexName]) -> Result<(), Fault> {
         let keys = indexes.iter().map(|index| self.layout.index(index)).chain([self.layout.shelf_of(name)]);
-        let striking = keys.map(|key| async move { self.lanes.ask(cmd("ZREM").arg(key).arg(name)).await });
+        let striking =
+            keys.map(|key| async move { self.lanes.ask(&key, cmd("ZREM").arg(&key).arg(name)).await });
         try_join_all(striking).await.map(drop)
     }
 
@@ -218,7 +228,7 @@ impl Swept {
     }
 }
 
-/// Does all of it, so many at a time.
+/// Does all of it, so many at a time, and no more once one fails.
 pub(super) async fn all<T, F: Future<Output = Result<T, Fault>>>(work: Vec<F>) -> Result<Vec<T>, Fault> {
     let (mut work, mut done) = (work.into_iter(), Vec::new());
     loop {

@@ -33,6 +33,9 @@ pub(in crate::sessions) enum Fault {
     /// The password is wrong or missing.
     #[error("it does not accept the user name and password (WRONGPASS, NOAUTH)")]
     WrongPassword,
+    /// So it is at the Sentinels, who have users of their own.
+    #[error("the Sentinels do not accept the user name and password (WRONGPASS, NOAUTH)")]
+    WrongSentinelPassword,
     /// The user may not do what is needed.
     #[error("its user lacks a permission (NOPERM): {0}")]
     NotPermitted(String),
@@ -91,7 +94,7 @@ impl Fault {
             Self::Loading => "store_loading",
             Self::Replica => "store_read_only",
             Self::Full => "store_full",
-            Self::WrongPassword => "store_wrong_password",
+            Self::WrongPassword | Self::WrongSentinelPassword => "store_wrong_password",
             Self::NotPermitted(_) => "store_not_permitted",
             Self::CannotSave => "store_cannot_save",
             Self::NoReplicas => "store_no_replicas",
@@ -122,6 +125,7 @@ impl Fault {
             }
             Self::Full => "give Redis more memory (maxmemory), with maxmemory-policy noeviction",
             Self::WrongPassword => "correct session.redis.username and password, or what stands before the @",
+            Self::WrongSentinelPassword => "correct session.redis.sentinel_username and sentinel_password",
             Self::NotPermitted(_) => "give the user the permissions that docs/sessions.md lists",
             Self::CannotSave => "make room on the disk of Redis, and look at its log",
             Self::NoReplicas => "start the replicas, or lower min-replicas-to-write in Redis",

@@ -17,6 +17,9 @@ use super::servers::{self, Role};
 use super::settings::{Address, RedisSettings, Topology};
 use super::slots::{self, Range};
 
+/// How many nodes of a cluster are asked, one after the other, before the last word counts.
+const TRIES: usize = 3;
+
 /// A connection that many requests share.
 #[derive(Clone)]
 pub(super) enum Lane {
@@ -102,14 +105,15 @@ impl Lanes {
         }
     }
 
-    /// Asks for something, or makes a change that needs no confirmation.
-    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Fault> {
+    /// Asks for something of one key, or makes a change that needs no confirmation.
+    pub(super) async fn ask(&self, key: &str, command: &Cmd) -> Result<Value, Fault> {
+        self.confirmation(key)?;
         self.asks.ask(command, self.limit).await
     }
 
     /// Makes a change of one key, and answers when the replicas have it, too, where there are any.
     pub(super) async fn change(&self, key: &str, command: &Cmd) -> Result<Value, Fault> {
-        match self.confirmation(key) {
+        match self.confirmation(key)? {
             Confirmation::None => self.heed(self.changes.ask(command, self.limit).await),
             Confirmation::Impossible => Err(Fault::Unconfirmed),
             Confirmation::By(needed) => {
@@ -132,7 +136,7 @@ impl Lanes {
     /// confirmation is this one's, too.
     pub(super) async fn prepare(&self, key: &str, command: &Cmd) -> Result<Value, Fault> {
         match &self.changes {
-            Lane::Single(_) => self.ask(command).await,
+            Lane::Single(_) => self.ask(key, command).await,
             Lane::Cluster(_) => self.change(key, command).await,
         }
     }
@@ -141,7 +145,7 @@ impl Lanes {
     pub(super) async fn check(&self) -> Result<(), Fault> {
         match &self.asks {
             Lane::Single(_) => {
-                match self.ask(&cmd("PING")).await {
+                match self.asks.ask(&cmd("PING"), self.limit).await {
                     // It refuses this as it does a change, and is read from as ever.
                     Ok(_) | Err(Fault::CannotSave) => {}
                     Err(fault) => return Err(fault),
@@ -156,7 +160,12 @@ impl Lanes {
                 }
                 self.knock().await?;
             }
-            Lane::Cluster(_) => self.note(slots::ranges(&self.map().await?)),
+            Lane::Cluster(_) => {
+                let is_up = self.is_up().await?;
+                let failed: String = read(self.any(cmd("CLUSTER").arg("NODES")).await?)?;
+                let failed = if is_up { slots::failed(&failed) } else { vec![(0, slots::LAST)] };
+                self.note(slots::ranges(&self.map().await?, &failed));
+            }
         }
         Ok(())
     }
@@ -185,25 +194,39 @@ impl Lanes {
     }
 
     async fn map(&self) -> Result<slots::Map, Fault> {
-        // Any node answers: one that hangs must not speak for the others.
+        slots::read(self.any(cmd("CLUSTER").arg("SLOTS")).await?, &self.address.host)
+    }
+
+    /// Whether the cluster takes commands at all; a node that is cut off from the others does not speak for it.
+    async fn is_up(&self) -> Result<bool, Fault> {
+        for _ in 0..TRIES {
+            let info: String = read(self.any(cmd("CLUSTER").arg("INFO")).await?)?;
+            if info.lines().any(|line| line == "cluster_state:ok") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Asks any node of the cluster: one that hangs does not speak for it, either.
+    async fn any(&self, command: &Cmd) -> Result<Value, Fault> {
         let mut answer = Err(Fault::Slow);
-        for _ in 0..3 {
-            answer = self.asks.ask(cmd("CLUSTER").arg("SLOTS"), self.limit / 2).await;
+        for _ in 0..TRIES {
+            answer = self.asks.ask(command, self.limit / 2).await;
             if answer.is_ok() {
                 break;
             }
         }
-        let map = slots::read(answer?)?;
-        if slots::is_whole(&map) { Ok(map) } else { Err(Fault::ClusterDown) }
+        answer
     }
 
-    fn confirmation(&self, key: &str) -> Confirmation {
+    /// What a change of this key waits for. Nobody is asked for keys that no node serves: the client would try for
+    /// as long as it may, and keep others waiting meanwhile.
+    fn confirmation(&self, key: &str) -> Result<Confirmation, Fault> {
         let slot = slots::of(key.as_bytes());
         let replicas = self.replicas();
-        replicas
-            .iter()
-            .find(|known| known.range.holds(slot))
-            .map_or(Confirmation::None, Replicas::confirmation)
+        let known = replicas.iter().find(|known| known.range.holds(slot) && !known.range.has_failed);
+        known.map(Replicas::confirmation).ok_or(Fault::ClusterDown)
     }
 
     fn note(&self, ranges: Vec<Range>) {

@@ -146,9 +146,10 @@ impl Store for RedisStore {
 
     fn get(&self, name: RecordName, _: Option<Kept>) -> Pending<'_, Option<Kept>> {
         self.with(Again::Once, move |inner, lanes| async move {
+            let key = inner.layout.record(&name);
             let mut command = redis::cmd("GETRANGE");
-            command.arg(inner.layout.record(&name)).arg(0).arg(layout::LARGEST);
-            let bytes: Vec<u8> = read(lanes.ask(&command).await?)?;
+            command.arg(&key).arg(0).arg(layout::LARGEST);
+            let bytes: Vec<u8> = read(lanes.ask(&key, &command).await?)?;
             Ok(layout::unpack(&bytes))
         })
     }
@@ -213,9 +214,10 @@ impl Store for RedisStore {
 
     fn unlock(&self, name: RecordName, holder: Holder) -> Pending<'_, ()> {
         self.with(Again::Once, move |inner, lanes| {
-            let mut command = script(scripts::UNLOCK, &inner.layout.lock(&name));
+            let key = inner.layout.lock(&name);
+            let mut command = script(scripts::UNLOCK, &key);
             command.arg(&holder);
-            async move { lanes.ask(&command).await.map(drop) }
+            async move { lanes.ask(&key, &command).await.map(drop) }
         })
     }
 

@@ -47,7 +47,8 @@ pub(super) async fn page(
 
 /// What a list shows of one record.
 pub(super) async fn filed(layout: &Layout, lanes: &Lanes, name: RecordName) -> Result<Option<Filed>, Fault> {
-    let head: Option<Vec<u8>> = read(lanes.ask(&script(scripts::HEAD, &layout.record(&name))).await?)?;
+    let key = layout.record(&name);
+    let head: Option<Vec<u8>> = read(lanes.ask(&key, &script(scripts::HEAD, &key)).await?)?;
     Ok(head.and_then(|head| layout::filed(name, &head)))
 }
 
@@ -74,6 +75,6 @@ async fn collect(
 
 /// The names that stand in a shelf or an index.
 async fn named(lanes: &Lanes, key: &str) -> Result<Vec<RecordName>, Fault> {
-    let names: Vec<Vec<u8>> = read(lanes.ask(cmd("ZRANGE").arg(key).arg(0).arg(-1)).await?)?;
+    let names: Vec<Vec<u8>> = read(lanes.ask(key, cmd("ZRANGE").arg(key).arg(0).arg(-1)).await?)?;
     Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
 }

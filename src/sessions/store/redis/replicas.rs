@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn range(connected: usize, keeping_up: usize) -> Range {
-        Range { first: 0, last: 1, connected, keeping_up }
+        Range { first: 0, last: 1, connected, keeping_up, has_failed: false }
     }
 
     #[test]

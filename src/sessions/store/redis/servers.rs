@@ -219,6 +219,7 @@ async fn masters(
             Ok(None) => fault = Some(Fault::NoMaster),
             Err(Fault::Unreachable(why)) => fault = fault.or(Some(Fault::NoSentinel(why))),
             Err(Fault::Slow) => fault = fault.or(Some(Fault::NoSentinel("no answer in time".to_owned()))),
+            Err(Fault::WrongPassword) => fault = Some(Fault::WrongSentinelPassword),
             Err(other) => fault = Some(other),
         }
     }

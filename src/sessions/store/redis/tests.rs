@@ -1,5 +1,5 @@
-//! The contract on real servers: one alone; one with TLS both ways, an ACL user, a database and a prefix; a
-//! master that Sentinels name; a cluster of six. Each test has a prefix of its own.
+//! The contract on real servers: one alone, a master that Sentinels name, a cluster of six; and each of them with
+//! TLS both ways and an ACL user. Each test has a prefix of its own.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,79 +11,24 @@ use crate::foundation::random;
 use crate::foundation::secret::Secret;
 use crate::sessions::store::contract::{IDLE, keeps_the_contract};
 
+mod cluster;
 mod connections;
 mod failing;
+mod protected;
 #[path = "../../../../tests/servers/redis.rs"]
 pub(super) mod running;
 
+use protected::PROTECTED;
 use running::{Cluster, Guarded, Server};
 
 /// What the guide tells administrators to allow.
 pub(super) const PERMISSIONS: &str = "-@all +eval +get +getrange +set +setrange +del +expire +ttl +pttl +publish \
-    +subscribe +zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zcard +ping +role +wait +select +cluster|slots \
-    +info +config|get";
+    +subscribe +zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zcard +ping +role +wait +select \
+    +cluster|slots +cluster|nodes +cluster|info +info +config|get";
 
 static ALONE: LazyLock<Server> = LazyLock::new(|| Server::start(&[]));
-static PROTECTED: LazyLock<Protected> = LazyLock::new(Protected::start);
 static GUARDED: LazyLock<Guarded> = LazyLock::new(Guarded::start);
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::start);
-
-/// A server that wants a certificate and an ACL user.
-struct Protected {
-    _server: Server,
-    port: u16,
-    tls: Tls,
-    /// The same without a certificate of ours.
-    without_certificate: Tls,
-}
-
-impl Protected {
-    fn start() -> Self {
-        let issuer_key = rcgen::KeyPair::generate().unwrap();
-        let mut issuer = rcgen::CertificateParams::new([]).unwrap();
-        issuer.distinguished_name.push(rcgen::DnType::CommonName, "Tests");
-        issuer.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca = issuer.self_signed(&issuer_key).unwrap().pem();
-        let issuer = rcgen::Issuer::new(issuer, issuer_key);
-        let made = |name: &str| {
-            let key = rcgen::KeyPair::generate().unwrap();
-            let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
-            (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
-        };
-        let (cert, key) = made("localhost");
-        let (own, own_key) = made("gateway");
-        let dir = tempfile::tempdir().unwrap();
-        let put = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.display().to_string()
-        };
-        let port = running::free_port();
-        let server = Server::start(&[
-            format!("tls-port {port}"),
-            format!("tls-cert-file {}", put("cert.pem", &cert)),
-            format!("tls-key-file {}", put("key.pem", &key)),
-            format!("tls-ca-cert-file {}", put("ca.pem", &ca)),
-            format!("user vestibule on >s3cret ~sso:* &sso:* {PERMISSIONS}"),
-        ]);
-        server.ask(&["CONFIG", "SET", "requirepass", "only for the tests"]);
-        let tls = Tls { ca: Some(ca.into_bytes()), client: Some((own.into_bytes(), Secret::new(own_key))) };
-        let without_certificate = Tls { client: None, ..tls.clone() };
-        Self { _server: server, port, tls, without_certificate }
-    }
-
-    fn settings(&self) -> RedisSettings {
-        let login = Login { username: Some("vestibule".into()), password: Some(Secret::new("s3cret")) };
-        RedisSettings {
-            topology: Topology::Standalone(Address { host: "localhost".into(), port: self.port }),
-            login,
-            database: 3,
-            prefix: format!("sso:{}:", random::reference()),
-            tls: Some(self.tls.clone()),
-            ..at(self.port)
-        }
-    }
-}
 
 /// A server on this machine, under a prefix of its own.
 pub(super) fn at(port: u16) -> RedisSettings {
@@ -123,9 +68,9 @@ mod alone {
     keeps_the_contract!(without a limit: |_| open(at(ALONE.port)));
 }
 
-mod with_tls_and_acl {
+mod alone_with_tls {
     use super::*;
-    keeps_the_contract!(without a limit: |_| open(PROTECTED.settings()));
+    keeps_the_contract!(without a limit: |_| open(PROTECTED.alone()));
 }
 
 mod behind_sentinels {
@@ -138,41 +83,14 @@ mod in_a_cluster {
     keeps_the_contract!(without a limit: |_| open(clustered(&CLUSTER)));
 }
 
-#[tokio::test]
-async fn each_refusal_at_the_door_is_told_by_its_reason() {
-    let right = PROTECTED.settings();
-    let password = |text: &str| Login { password: Some(Secret::new(text)), ..right.login.clone() };
-    let nobody = Topology::Standalone(local(running::free_port()));
-    let somebody_else = Topology::Standalone(local(PROTECTED.port));
-    let nowhere = Topology::Sentinel {
-        sentinels: vec![local(GUARDED.sentinels[0].port)],
-        master: "other".into(),
-        login: Login::default(),
-    };
-    let replica = Topology::Standalone(local(
-        GUARDED.servers.iter().map(|s| s.port).find(|port| *port != GUARDED.master()).unwrap(),
-    ));
-    for (settings, code) in [
-        (RedisSettings { topology: nobody, tls: None, ..right.clone() }, "store_out_of_reach"),
-        (RedisSettings { topology: somebody_else, ..right.clone() }, "store_tls"),
-        (RedisSettings { tls: Some(PROTECTED.without_certificate.clone()), ..right.clone() }, "store_tls"),
-        (RedisSettings { tls: Some(Tls::default()), ..right.clone() }, "store_tls"),
-        (RedisSettings { login: password("wrong"), ..right.clone() }, "store_wrong_password"),
-        (RedisSettings { login: Login::default(), ..right.clone() }, "store_wrong_password"),
-        (RedisSettings { database: 99, ..right.clone() }, "store_no_database"),
-        (RedisSettings { prefix: "elsewhere:".into(), ..right.clone() }, "store_not_permitted"),
-        (RedisSettings { topology: nowhere, ..at(0) }, "store_no_master"),
-        (RedisSettings { topology: replica, ..at(0) }, "store_read_only"),
-        (
-            RedisSettings { topology: Topology::Cluster(vec![local(ALONE.port)]), ..at(0) },
-            "store_other_topology",
-        ),
-    ] {
-        let error = open(settings).get([1; 32], None).await.unwrap_err();
-        let StoreError::Unreachable(fault) = &error else { panic!("{error}") };
-        assert_eq!(fault.downcast_ref::<Fault>().unwrap().code(), code, "{error}");
-        assert!(!error.to_string().contains("s3cret"));
-    }
+mod behind_sentinels_with_tls {
+    use super::*;
+    keeps_the_contract!(without a limit: |_| open(PROTECTED.guarded()));
+}
+
+mod in_a_cluster_with_tls {
+    use super::*;
+    keeps_the_contract!(without a limit: |_| open(PROTECTED.clustered()));
 }
 
 #[tokio::test]
@@ -187,7 +105,7 @@ async fn an_examination_tries_all_that_is_needed_and_names_settings_that_lose_se
     server.ask(&["CONFIG", "SET", "appendonly", "yes"]);
     server.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     assert_eq!(codes(&at(server.port)).await, ["sessions", "store_evicts"]);
-    assert_eq!(codes(&PROTECTED.settings()).await, ["sessions", "store_forgets"]);
+    assert_eq!(codes(&PROTECTED.alone()).await, ["sessions", "store_forgets"]);
     assert_eq!(codes(&guarded(&GUARDED)).await, ["sessions", "store_forgets"]);
     assert_eq!(codes(&clustered(&CLUSTER)).await, ["sessions", "store_forgets"].repeat(3));
     for lacking in ["zrange", "publish", "subscribe", "setrange", "getrange"] {

@@ -216,7 +216,8 @@ impl Diary {
 
 #[tokio::test]
 async fn what_one_store_does_is_heard_at_the_other_wherever_it_is_done() {
-    for settings in [at(ALONE.port), guarded(&GUARDED), clustered(&CLUSTER), PROTECTED.settings()] {
+    let protected = [PROTECTED.alone(), PROTECTED.guarded(), PROTECTED.clustered()];
+    for settings in [at(ALONE.port), guarded(&GUARDED), clustered(&CLUSTER)].into_iter().chain(protected) {
         let (here, there, diary) = (open(settings.clone()), open(settings), Arc::new(Diary::default()));
         assert_eq!(there.watch(Arc::clone(&diary) as _), Reach::Shared);
         diary.until(Told::Hears).await;
