@@ -129,6 +129,27 @@ async fn those_who_ask_at_once_share_an_answer_and_one_waits_for_a_store_that_ha
 }
 
 #[tokio::test]
+async fn who_asks_alone_and_goes_away_holds_up_nobody() {
+    let store = SharedStore::new(10);
+    let guarded = crate::sessions::store::Guarded::new(Arc::clone(&store) as _);
+    let ask = async || guarded.get([1; 32], None).await;
+    let brief = Duration::from_millis(20);
+    store.has(Fault::Hangs);
+    tokio::time::timeout(brief, ask()).await.unwrap_err();
+    store.has(Fault::None);
+    ask().await.expect("nothing is known against a store that somebody did not wait for");
+
+    store.has(Fault::Hangs);
+    assert!(ask().await.unwrap_err().is_outage());
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    tokio::time::timeout(brief, ask()).await.unwrap_err();
+    store.has(Fault::None);
+    assert!(ask().await.is_err(), "it is left alone for a moment");
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    ask().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_change_that_fails_is_told_and_what_was_stays() {
     for fault in [Fault::Fails, Fault::IsReadOnly, Fault::Hangs] {
         let two = two().await;

@@ -212,8 +212,10 @@ impl Guarded {
         if !self.may_ask(silent_until, limit) {
             return Err(StoreError::Late { limit });
         }
+        let mut asking = Asking { guarded: self, silent_until, is_answered: false };
         let begun = Instant::now();
         let answer = tokio::time::timeout(limit, ask).await.unwrap_or(Err(StoreError::Late { limit }));
+        asking.is_answered = true;
         let next = match &answer {
             Err(StoreError::Late { .. }) => self.micros() + micros(PAUSE),
             _ => 0,
@@ -234,6 +236,22 @@ impl Guarded {
 
     fn micros(&self) -> u64 {
         micros(self.born.elapsed())
+    }
+}
+
+/// Somebody who asks. Where they go away without an answer, and were the only one who asked, the next need not wait for
+/// it, either.
+struct Asking<'g> {
+    guarded: &'g Guarded,
+    silent_until: &'g AtomicU64,
+    is_answered: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered && self.silent_until.load(Ordering::Relaxed) != 0 {
+            self.silent_until.store(self.guarded.micros() + micros(PAUSE), Ordering::Relaxed);
+        }
     }
 }
 

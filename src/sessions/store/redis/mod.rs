@@ -217,7 +217,8 @@ impl Store for RedisStore {
             let key = inner.layout.lock(&name);
             let mut command = script(scripts::UNLOCK, &key);
             command.arg(&holder);
-            async move { lanes.ask(&key, &command).await.map(drop) }
+            // Where locks are taken: it must not overtake one that is being prolonged.
+            async move { lanes.change(&key, &command).await.map(drop) }
         })
     }
 
