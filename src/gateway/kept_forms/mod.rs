@@ -23,7 +23,7 @@ pub use self::sending::{Spare, may_be_marker, take};
 pub use self::slip::{FIELD, Slip, address, sign_in_as_sender};
 pub use self::stored::Instead;
 
-use self::room::{Full, Place};
+use self::room::{Full, Place, Writer};
 use super::apps::Protected;
 use super::failure::Failure;
 use super::negotiation::Sender;
@@ -97,7 +97,8 @@ pub async fn keep(
         return Err(Failure::NothingSent(Unsent::TooLarge));
     }
     let no_room = |_: Full| Failure::NothingSent(Unsent::NotKept);
-    let mut place = gateway.forms.enter(trail.record.client, gateway.clock.now()).map_err(no_room)?;
+    let mut place =
+        gateway.forms.enter(trail.record.client, Writer::of(whose), gateway.clock.now()).map_err(no_room)?;
     let mut stored = stored::head(kind, page_before(app, facts.headers));
     let head = stored.len();
     let received = tokio::time::timeout(SLOWEST, receive(&mut body, limit, &mut place, &mut stored)).await;

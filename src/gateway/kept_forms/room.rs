@@ -9,15 +9,44 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::foundation::clock::Timestamp;
 use crate::gateway::waiting::household;
+use crate::sessions::Whose;
 
 /// The most bytes at a time: three quarters of what a store keeps aside in this process's memory.
 const MOST: usize = 48 << 20;
+
+/// The most of them where only strangers' forms have come.
+///
+/// SECURITY: three addresses of somebody who was never here must not keep the forms of those who were from being kept.
+const OF_STRANGERS: usize = MOST / 2;
 
 /// The most bytes of one client's address: a class sends its exams from one.
 const OF_ONE_CLIENT: usize = 16 << 20;
 
 /// What a form counts besides its bytes.
 const EACH: usize = 1024;
+
+/// Whose form asks for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// Somebody whose browser still has the cookie of a session.
+    Known,
+    /// Anybody.
+    Stranger,
+}
+
+impl Writer {
+    /// The one of whom so much is known.
+    pub(super) const fn of(whose: Option<Whose>) -> Self {
+        if whose.is_some() { Self::Known } else { Self::Stranger }
+    }
+
+    const fn most(self) -> usize {
+        match self {
+            Self::Known => MOST,
+            Self::Stranger => OF_STRANGERS,
+        }
+    }
+}
 
 /// The name that a form is counted under.
 pub(super) type Name = [u8; 32];
@@ -43,14 +72,15 @@ pub(super) struct Full;
 pub(super) struct Place<'r> {
     room: &'r Room,
     client: IpAddr,
+    writer: Writer,
     bytes: usize,
 }
 
 impl Room {
     /// Room for a form of a client that is about to arrive.
-    pub(super) fn enter(&self, client: IpAddr, now: Timestamp) -> Result<Place<'_>, Full> {
+    pub(super) fn enter(&self, client: IpAddr, writer: Writer, now: Timestamp) -> Result<Place<'_>, Full> {
         self.taken().forget_until(now);
-        let mut place = Place { room: self, client: household(client), bytes: 0 };
+        let mut place = Place { room: self, client: household(client), writer, bytes: 0 };
         place.grow(EACH)?;
         Ok(place)
     }
@@ -70,7 +100,7 @@ impl Place<'_> {
     ///
     /// SECURITY: as they arrive, and not as they are announced: who announces much and sends little takes little.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
-        self.room.taken().take(self.client, bytes)?;
+        self.room.taken().take(self.client, self.writer, bytes)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -93,9 +123,9 @@ impl Drop for Place<'_> {
 }
 
 impl Taken {
-    fn take(&mut self, client: IpAddr, bytes: usize) -> Result<(), Full> {
+    fn take(&mut self, client: IpAddr, writer: Writer, bytes: usize) -> Result<(), Full> {
         let own = self.by_client.get(&client).copied().unwrap_or(0);
-        if own + bytes > OF_ONE_CLIENT || self.bytes + bytes > MOST {
+        if own + bytes > OF_ONE_CLIENT || self.bytes + bytes > writer.most() {
             return Err(Full);
         }
         self.by_client.insert(client, own + bytes);
@@ -145,34 +175,46 @@ mod tests {
         let room = Room::default();
         let mut places = Vec::new();
         for number in 0..3 {
-            let mut place = room.enter(client(number), NOW).unwrap();
+            let mut place = room.enter(client(number), Writer::Known, NOW).unwrap();
             place.grow(OF_ONE_CLIENT - EACH).unwrap();
-            assert_eq!(room.enter(client(number), NOW).unwrap_err(), Full);
+            assert_eq!(room.enter(client(number), Writer::Known, NOW).unwrap_err(), Full);
             places.push(place);
         }
-        assert_eq!(room.enter(client(9), NOW).unwrap_err(), Full, "all together");
+        assert_eq!(room.enter(client(9), Writer::Known, NOW).unwrap_err(), Full, "all together");
         places.pop();
-        assert!(room.enter(client(9), NOW).is_ok());
+        assert!(room.enter(client(9), Writer::Known, NOW).is_ok());
         drop(places);
         assert_eq!(room.taken().bytes, 0);
         assert!(room.taken().by_client.is_empty());
     }
 
     #[test]
+    fn strangers_leave_half_of_it_to_those_who_are_known() {
+        let room = Room::default();
+        let enter = |number, writer| room.enter(client(number), writer, NOW);
+        let mut places: Vec<_> = [1, 2].map(|number| enter(number, Writer::Stranger).unwrap()).into();
+        places[0].grow(OF_ONE_CLIENT - EACH).unwrap();
+        places[1].grow(OF_STRANGERS - OF_ONE_CLIENT - EACH).unwrap();
+        assert_eq!(places[1].grow(1), Err(Full));
+        assert_eq!(enter(3, Writer::Stranger).unwrap_err(), Full);
+        assert_eq!(enter(3, Writer::Known).unwrap().grow(LARGEST_FORM), Ok(()));
+    }
+
+    #[test]
     fn a_form_that_waits_takes_room_until_it_is_sent_on_or_ends() {
         let room = Room::default();
         for name in [1, 2] {
-            let mut place = room.enter(client(1), NOW).unwrap();
+            let mut place = room.enter(client(1), Writer::Known, NOW).unwrap();
             place.grow(7 << 20).unwrap();
             place.wait([name; 32], Timestamp::from_secs(2000 + u64::from(name)));
         }
-        let grown = |now| room.enter(client(1), now).unwrap().grow(4 << 20);
+        let grown = |now| room.enter(client(1), Writer::Known, now).unwrap().grow(4 << 20);
         assert_eq!(grown(NOW), Err(Full));
         room.leave(&[2; 32]);
         room.leave(&[2; 32]);
         assert_eq!(grown(NOW), Ok(()));
         assert_eq!(room.taken().waiting.len(), 1);
-        drop(room.enter(client(2), Timestamp::from_secs(2001)));
+        drop(room.enter(client(2), Writer::Known, Timestamp::from_secs(2001)));
         let taken = room.taken();
         assert_eq!((taken.bytes, taken.by_end.len()), (0, 0));
     }
@@ -181,14 +223,14 @@ mod tests {
     fn all_addresses_of_one_ipv6_network_share() {
         let room = Room::default();
         let of = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
-        let mut first = room.enter(of(1), NOW).unwrap();
+        let mut first = room.enter(of(1), Writer::Known, NOW).unwrap();
         first.grow(OF_ONE_CLIENT - EACH).unwrap();
-        assert_eq!(room.enter(of(2), NOW).unwrap_err(), Full);
+        assert_eq!(room.enter(of(2), Writer::Known, NOW).unwrap_err(), Full);
     }
 
     #[test]
     fn the_largest_form_that_can_be_configured_finds_room() {
         let room = Room::default();
-        assert_eq!(room.enter(client(1), NOW).unwrap().grow(LARGEST_FORM), Ok(()));
+        assert_eq!(room.enter(client(1), Writer::Known, NOW).unwrap().grow(LARGEST_FORM), Ok(()));
     }
 }

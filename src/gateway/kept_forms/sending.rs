@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
+use super::room::Writer;
 use super::slip::{self, Slip};
 use super::stored::Instead;
 use super::{Goes, lay_aside, sign_in_as_sender};
@@ -80,7 +81,8 @@ impl Spare {
     /// to it.
     pub async fn keep(self, worker: &Worker, app: &Protected, trail: &mut Trail) {
         let gateway = &worker.gateway;
-        let place = gateway.forms.enter(trail.record.client, gateway.clock.now());
+        let place =
+            gateway.forms.enter(trail.record.client, Writer::of(self.slip.whose), gateway.clock.now());
         let Some(mut place) = place.ok().filter(|_| !self.stored.is_empty()) else { return };
         if place.grow(self.stored.len()).is_err() {
             return;
