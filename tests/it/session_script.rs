@@ -122,6 +122,19 @@ async fn who_writes_stays_signed_in_without_a_request_to_the_app() {
 }
 
 #[tokio::test]
+async fn an_idle_time_that_is_shorter_than_the_warning_is_not_all_warning() {
+    let idle = "[session]\nidle_timeout = \"4s\"\n";
+    let (_gateway, _rogue, _app, chromium) = open(idle, "").await;
+    for _ in 0..8 {
+        chromium.write("textarea", "Ответ").await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(chromium.run("return said;").await, json!([]));
+    hears(&chromium, "ending").await;
+    chromium.close().await;
+}
+
+#[tokio::test]
 async fn a_session_that_ends_by_its_lifetime_is_renewed_silently_while_somebody_works() {
     let short = "[session]\nlifetime = \"8s\"\nidle_timeout = \"8s\"\n";
     let (_gateway, rogue, _app, chromium) = open(short, "data-warn=\"5\"").await;

@@ -8,7 +8,7 @@
   const text = /^ru/i.test(language)
     ? { ending: "Ваш сеанс скоро закончится.", ended: "Ваш сеанс закончился. Войдите в новой вкладке: эта страница останется как есть.", stay: "Остаться", signIn: "Войти", hide: "Скрыть" }
     : { ending: "Your session ends soon.", ended: "Your session has ended. Sign in, in a new tab: this page stays as it is.", stay: "Stay signed in", signIn: "Sign in", hide: "Hide" };
-  let active = false, stay = false, known = false, over = false, warned = false, refused = 0, running = false, timer, box;
+  let active = false, stay = false, known = false, over = false, warned = false, refused = 0, running = false, idle = 0, lonely = 5, timer, box;
 
   const tell = (name, detail) =>
     dispatchEvent(new CustomEvent(`vestibule:${name}`, { detail, cancelable: true })) && options.dialog !== "off";
@@ -58,7 +58,7 @@
   // What the gateway knows; null when there is no session, undefined when nobody can tell.
   async function ask(used) {
     try {
-      const answer = await fetch(at(used ? "session?active" : "session"), { headers: { Accept: "application/json" }, cache: "no-store" });
+      const answer = await fetch(at(used ? "session?active" : "session"), { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout?.(15000) });
       return answer.ok ? await answer.json() : answer.status === 401 ? null : undefined;
     } catch {
       return undefined;
@@ -105,22 +105,27 @@
         over = true;
         if (tell("ended", {})) show(text.ended, signingIn());
       }
-      return known ? 5 : 60;
+      // Whoever signs in elsewhere comes back to this tab, and then it is looked at once.
+      return lonely = Math.min(300, lonely * 2);
     }
-    const left = Math.min(session.expires_at, session.idle_expires_at) - session.now;
+    const life = session.expires_at - session.now, left = session.idle_expires_at - session.now;
+    idle = Math.max(idle, left);
+    // An idle time that is shorter than the warning is not all warning.
+    const safe = Math.min(life - warn, left - Math.min(warn, idle / 2)), near = safe < 0;
     const detail = { seconds: left, expires_at: session.expires_at };
-    if (left >= warn || over) {
+    lonely = 5;
+    if (!near || over) {
       if (over || warned) tell("renewed", detail);
       hide();
       over = warned = false;
     }
     known = true;
-    if (left < warn && !warned) {
+    if (near && !warned) {
       warned = true;
       const lost = refused === session.expires_at || options.renew === "off" && session.expires_at - session.now < warn;
       if (tell("ending", detail)) show(text.ending, lost ? signingIn() : staying());
     }
-    return Math.min(300, Math.max(1, left < warn ? left / 4 : Math.min(left - warn, left / 3)));
+    return Math.min(300, Math.max(1, near ? left / 4 : Math.min(safe, left / 3)));
   }
 
   async function step() {
