@@ -96,11 +96,22 @@ async fn who_does_nothing_is_warned_can_stay_and_is_told_of_the_end() {
     hears(&chromium, "ended").await;
     chromium.reads("Ваш сеанс закончился.").await;
     chromium.picture("session-ended").await;
-    // Signed in again in another tab, the page goes on.
-    let link = chromium.run("return document.querySelector('.vestibule-session a').href").await;
-    chromium
-        .run(&format!("const frame = fetch({link}, {{credentials: 'include', mode: 'no-cors'}}); return 1;"))
-        .await;
+    // Signed in again in another tab, which has no hold on this one, the page goes on.
+    chromium.press(".vestibule-session a").await;
+    chromium.enter_new_window().await;
+    chromium.reads("").await;
+    assert_eq!(chromium.run("return window.opener === null;").await, true);
+    chromium.enter_new_window().await;
+    // As browsers say it of a tab that is looked at again.
+    chromium.run("return document.dispatchEvent(new Event('visibilitychange'));").await;
+    let still = "return document.querySelector('.vestibule-session') !== null;";
+    for _ in 0..200 {
+        if chromium.run(still).await == false {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(chromium.run(still).await, false, "{}", chromium.text().await);
     chromium.close().await;
 }
 

@@ -22,7 +22,7 @@
     box.className = "vestibule-session";
     // Set one by one, as a policy without unsafe-inline allows.
     Object.assign(box.style, {
-      position: "fixed", right: "1rem", bottom: "1rem", zIndex: "2147483647", maxWidth: "22rem", padding: "1rem 1.25rem",
+      position: "fixed", right: "1rem", bottom: "1rem", zIndex: "2147483647", maxWidth: "22rem", margin: "0 0 0 1rem", padding: "1rem 1.25rem",
       border: "1px solid", borderRadius: ".75rem", background: "Canvas", color: "CanvasText",
       boxShadow: "0 .25rem 1.5rem rgb(0 0 0 / .25)", font: "1rem/1.4 system-ui, sans-serif",
     });
@@ -32,8 +32,11 @@
     const close = document.createElement("button");
     close.type = "button";
     close.textContent = text.hide;
-    close.style.marginLeft = ".75rem";
     close.addEventListener("click", hide);
+    // Large enough for a finger.
+    for (const press of [answer, close]) {
+      Object.assign(press.style, { display: "inline-block", margin: "0 .5rem 0 0", padding: ".5rem .75rem", font: "inherit" });
+    }
     box.append(words, answer, close);
     document.body.append(box);
   }
@@ -50,7 +53,7 @@
     const link = document.createElement("a");
     link.href = at("sign-in");
     link.target = "_blank";
-    link.rel = "opener";
+    link.rel = "noopener";
     link.textContent = text.signIn;
     return link;
   }
