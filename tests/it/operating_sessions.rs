@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::browser::Response;
 use crate::world::chromium::Chromium;
+use crate::world::redis;
 use crate::world::{Answer, Ask, Browser, Gateway, Rogue, Server, World};
 
 const TOKEN: &str = "operators-token-of-32-characters";
@@ -443,5 +444,56 @@ async fn an_operator_signs_in_to_the_page_finds_a_person_and_ends_their_session(
     assert_eq!(overflows, false, "the page is wider than a phone");
     browser.press("header button").await;
     browser.reads("Ключ оператора").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_page_goes_through_many_sessions_and_stays_of_use_while_the_store_is_away() {
+    let redis = redis::Server::start(&[]);
+    let session = format!(
+        "[session]\nstore = \"redis://127.0.0.1:{}\"\nkeys = [\"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=\"]\n",
+        redis.port
+    );
+    let (gateway, rogue, _app) = World::with_rogue(&format!("{ADMIN}{session}")).await;
+    let browser = Chromium::reading("en", &[]).await;
+    browser.resize(1200, 1100).await;
+    browser.goto(&format!("http://{}/", gateway.admin())).await;
+    browser.write("#token", TOKEN).await;
+    browser.press("form button").await;
+    browser.reads("No sessions.").await;
+    browser.picture("operators-6-nobody").await;
+    let names = [
+        "<script>document.title = 'x'</script>",
+        "Very-Long-Name-Without-Any-Space-".repeat(8).as_str(),
+        "\u{202e}Иван",
+    ]
+    .map(str::to_owned);
+    for number in 0..53 {
+        let name = names.get(number).cloned().unwrap_or_else(|| format!("Person {number}"));
+        signed_in(&gateway, &rogue, &format!("u-{number}"), &name).await;
+    }
+    browser.goto(&format!("http://{}/", gateway.admin())).await;
+    browser.reads("Further").await;
+    browser.picture("operators-7-many").await;
+    let rows = async || browser.run("return document.querySelectorAll('tbody tr').length").await;
+    assert_eq!(rows().await, 50);
+    browser.press("nav a").await;
+    browser.reads("Back to the beginning").await;
+    assert_eq!(rows().await, 3);
+    browser.picture("operators-8-further").await;
+    let told = browser.run("return document.querySelector('.chart title').textContent").await;
+    assert!(told.as_str().is_some_and(|told| told.contains("Signed in: ")), "{told}");
+    let described = "const end = document.querySelector('td button');
+        return document.getElementById(end.getAttribute('aria-describedby')).textContent";
+    let (whose, title) = (browser.run(described).await, browser.run("return document.title").await);
+    assert!(whose.as_str().is_some_and(|name| !name.is_empty()), "{whose}");
+    assert_eq!(title, "Sessions and health · Vestibule");
+    redis.signal("-STOP");
+    browser.goto(&format!("http://{}/", gateway.admin())).await;
+    browser.reads("did not answer").await;
+    browser.picture("operators-9-store-down").await;
+    browser.resize(390, 844).await;
+    browser.picture("operators-10-store-down-phone").await;
+    redis.signal("-CONT");
     browser.close().await;
 }

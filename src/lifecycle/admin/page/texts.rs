@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::gateway::pages::Language;
+use crate::telemetry::history::Totals;
 
 /// The words of one language.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(super) struct Words {
     pub(super) not_signed_in: &'static str,
     pub(super) denied: &'static str,
     pub(super) hour_ago: &'static str,
+    pub(super) most: &'static str,
     pub(super) now: &'static str,
     pub(super) sessions: &'static str,
     pub(super) search: &'static str,
@@ -85,6 +87,7 @@ const ENGLISH: Words = Words {
     not_signed_in: "Sign-in failed",
     denied: "No access",
     hour_ago: "an hour ago",
+    most: "at most in a minute",
     now: "now",
     sessions: "Live sessions",
     search: "Search",
@@ -131,6 +134,7 @@ const RUSSIAN: Words = Words {
     not_signed_in: "Не удалось войти",
     denied: "Нет доступа",
     hour_ago: "час назад",
+    most: "больше всего за минуту",
     now: "сейчас",
     sessions: "Открытые сеансы",
     search: "Найти",
@@ -153,6 +157,24 @@ const RUSSIAN: Words = Words {
 };
 
 impl Words {
+    /// What happened so many minutes ago.
+    pub(super) fn minute(&self, ago: usize, happened: &Totals) -> String {
+        let when = if ago == 0 {
+            self.now.to_owned()
+        } else {
+            let [_, minute, ..] = self.units;
+            format!("{ago} {minute} {}", self.ago)
+        };
+        let counts = [
+            (self.signed_in, happened.signed_in),
+            (self.not_signed_in, happened.not_signed_in),
+            (self.denied, happened.denied),
+        ];
+        let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+        let counts: Vec<String> = counts.map(|(what, count)| format!("{what}: {count}")).collect();
+        format!("{when}. {}", counts.join(", "))
+    }
+
     /// How long something lasts, in its two largest units.
     pub(super) fn lasting(&self, span: Duration) -> String {
         let [second, minute, hour, day] = self.units;
@@ -170,6 +192,13 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_minute_is_told_by_what_happened_in_it() {
+        let happened = Totals { signed_in: 5, denied: 3, ..Totals::default() };
+        assert_eq!(ENGLISH.minute(7, &happened), "7 min ago. Signed in: 5, No access: 3");
+        assert_eq!(RUSSIAN.minute(0, &happened), "сейчас. Вошли: 5, Нет доступа: 3");
+    }
 
     #[test]
     fn a_length_of_time_is_told_in_its_two_largest_units() {

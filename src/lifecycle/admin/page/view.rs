@@ -111,7 +111,7 @@ pub(super) async fn overview(call: &Call<'_>, language: Language, words: &'stati
         refreshes: search.is_empty() && after.is_none(),
         ended: text("ended").and_then(|ended| ended.parse().ok()),
         health: health(state, &hour, words).await,
-        chart: Chart::of(&state.history.minutes(&totals)),
+        chart: Chart::of(&state.history.minutes(&totals), |ago, minute| words.minute(ago, minute)),
         hour,
         again: query(&[(of, &search)]),
         search,
@@ -199,7 +199,11 @@ async fn store(state: &State, words: &Words) -> Item {
         _ if health.usable => Condition::Limps,
         _ => Condition::Broken,
     };
-    Item { state, kind: "", name, told: health.words }
+    let told = match state {
+        Condition::Broken => format!("{}: {}", words.does_not_work, health.words),
+        Condition::Works | Condition::Limps => health.words,
+    };
+    Item { state, kind: "", name, told }
 }
 
 fn row(listed: Listed, now: Timestamp, words: &Words) -> Row {
