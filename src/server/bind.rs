@@ -20,7 +20,7 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Another process listens there.
-    #[error("{address} is in use by another process: end it, or change server.listen")]
+    #[error("{address} is in use by another process")]
     InUse {
         /// The address that was asked for.
         address: SocketAddr,
