@@ -164,9 +164,9 @@ impl Listener for Ear {
         }
     }
 
-    fn hears(&self, until: Instant) {
+    fn hears(&self, asked: Instant, until: Instant) {
         let Some(sessions) = self.0.upgrade() else { return };
-        if sessions.link.hears_until(until) {
+        if sessions.link.hears_until(asked, until) {
             // What could not be written while the store was away is written now.
             sessions.round.notify_one();
         }

@@ -39,7 +39,7 @@ struct Hearing {
     epoch: u32,
     hears: bool,
     until: Instant,
-    /// When the store said so last, in microseconds since `born`.
+    /// When the store was asked what it said so to last, in microseconds since `born`.
     said_at: u64,
     /// Epochs that are over, each with the moment when it was relied on last.
     past: VecDeque<(u32, u64)>,
@@ -99,8 +99,8 @@ impl Link {
         self.clock.now().as_secs() < self.word.load(Ordering::Acquire) & ALWAYS
     }
 
-    /// Takes the store's word that nothing goes unheard until then. Tells whether an epoch begins.
-    pub(super) fn hears_until(&self, until: Instant) -> bool {
+    /// Takes the store's word, asked for at `asked`, that nothing goes unheard until then. Tells whether an epoch begins.
+    pub(super) fn hears_until(&self, asked: Instant, until: Instant) -> bool {
         let mut hearing = self.hearing();
         let begins = !hearing.hears;
         if begins {
@@ -108,7 +108,7 @@ impl Link {
             hearing.epoch = hearing.epoch.wrapping_add(1).max(ALONE + 1) & (u32::MAX >> 8);
         }
         hearing.until = until;
-        hearing.said_at = self.micros();
+        hearing.said_at = micros(asked.saturating_duration_since(self.born));
         // Rounded down: a second too few is asked for once more, a second too many might be served.
         let rest = until.saturating_duration_since(Instant::now()).as_secs();
         let moment = self.clock.now().as_secs().saturating_add(rest).min(ALWAYS - 1);
@@ -165,7 +165,7 @@ impl Link {
         };
         let known_at = heard.unwrap_or_default().max(live.confirmed_at());
         drop(hearing);
-        self.micros().saturating_sub(known_at) < u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+        self.micros().saturating_sub(known_at) < micros(span)
     }
 
     fn hearing(&self) -> MutexGuard<'_, Hearing> {
@@ -173,8 +173,12 @@ impl Link {
     }
 
     fn micros(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
+        micros(self.born.elapsed())
     }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 const fn word(epoch: u32, moment: u64) -> u64 {

@@ -116,15 +116,30 @@ async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn what_one_gateway_ends_is_over_on_the_other_and_its_websocket_is_closed() {
+async fn what_one_gateway_ends_is_over_on_the_other_and_its_websockets_and_streams_are_closed() {
     let two = Two::start("").await;
     let [here, there] = two.person().await;
     let mut socket = Socket::open(&there, ORIGIN, Some(ORIGIN)).await;
     socket.echo("before").await;
+    two.app.answer(|request| match request.path() {
+        "/events" => {
+            let head =
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+            Answer::bytes(format!("{head}9\r\ndata: 1\n\n\r\n"))
+        }
+        _ => Answer::text("page"),
+    });
+    let events = Ask::script("GET", &url("/events")).header("Accept", "text/event-stream");
+    let stream = tokio::spawn({
+        let there = there.copy();
+        async move { there.send(events).await }
+    });
+    soon("it streams", async || two.app.received().iter().any(|request| request.path() == "/events")).await;
     let thief = there.copy();
     assert_eq!(sign_out(&here).await, 302);
     let begun = Instant::now();
     socket.end().await;
+    assert_eq!(stream.await.unwrap().expect(200).text(), "data: 1\n\n", "whole, and at its end");
     soon("it is over", async || thief.fetch(&url("/x")).await.status == 401).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     for _ in 0..20 {

@@ -97,6 +97,18 @@ async fn a_store_that_is_away_signs_nobody_out_and_what_was_known_moments_ago_is
 }
 
 #[tokio::test]
+async fn the_grace_begins_when_the_store_was_asked_and_not_when_it_answered() {
+    let two = two().await;
+    let ear = Ear(Arc::downgrade(&two.there));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let now = Instant::now();
+    ear.hears(now - Duration::from_millis(300), now + Duration::from_secs(4));
+    two.store.has(Fault::Fails);
+    assert!(two.there.link.knew_within(&two.other, Duration::from_secs(10)));
+    assert!(!two.there.link.knew_within(&two.other, Duration::from_millis(250)));
+}
+
+#[tokio::test]
 async fn an_idle_session_is_not_served_by_what_is_known_here_alone() {
     let two = two().await;
     two.world.clock.advance(crate::sessions::store::contract::IDLE);
@@ -204,17 +216,18 @@ async fn trust_ends_with_the_stores_word_and_comes_back_with_it() {
     let two = two().await;
     let ear = Ear(Arc::downgrade(&two.there));
     let now = || two.world.clock.now();
-    ear.hears(Instant::now());
+    let hears = |span| ear.hears(Instant::now(), Instant::now() + Duration::from_secs(span));
+    hears(0);
     assert!(!two.there.is_sure_of(&two.other, now()));
-    ear.hears(Instant::now() + Duration::from_secs(5));
+    hears(5);
     assert!(two.there.is_sure_of(&two.other, now()), "late is not lost");
     two.world.clock.advance(Duration::from_secs(10));
     assert!(!two.there.is_sure_of(&two.other, now()), "a process that slept");
-    ear.hears(Instant::now() + Duration::from_secs(5));
+    hears(5);
     assert!(two.there.is_sure_of(&two.other, now()));
     ear.deaf();
     assert!(!two.there.is_sure_of(&two.other, now()));
-    ear.hears(Instant::now() + Duration::from_secs(5));
+    hears(5);
     assert!(!two.there.is_sure_of(&two.other, now()), "another epoch");
 }
 

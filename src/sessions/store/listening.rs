@@ -12,12 +12,12 @@ pub(in crate::sessions) trait Listener: Send + Sync {
     /// Something happened to a record, wherever it was done; this process's own changes may be told or not.
     fn heard(&self, news: News);
 
-    /// Whatever is done from now on will be heard, and what was done before a question that the store has just
-    /// answered was. That holds until `until`, or until this is called again.
+    /// Whatever is done from now on will be heard, and what was done before a question that was sent at `asked`, and
+    /// that the store has just answered, was. That holds until `until`, or until this is called again.
     ///
     /// SECURITY: to be called only after everything was handed over that came before that answer, and with a time
     /// that counts from when the question was sent: sessions are served from memory on the strength of it.
-    fn hears(&self, until: Instant);
+    fn hears(&self, asked: Instant, until: Instant);
 
     /// Something may have gone unheard: the connection is new, or gone. Nothing is trusted until [`Listener::hears`].
     fn deaf(&self);

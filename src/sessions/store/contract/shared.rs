@@ -59,11 +59,16 @@ impl SharedStore {
         *self.fault.lock().unwrap() = fault;
         for listener in &*self.listeners.lock().unwrap() {
             match fault {
-                Fault::None => listener.hears(Instant::now() + Duration::from_secs(3600)),
+                Fault::None => Self::is_heard_by(&**listener),
                 Fault::IsReadOnly => {}
                 Fault::Fails | Fault::Hangs | Fault::IsDeaf => listener.deaf(),
             }
         }
+    }
+
+    fn is_heard_by(listener: &dyn Listener) {
+        let now = Instant::now();
+        listener.hears(now, now + Duration::from_secs(3600));
     }
 
     /// What is told, whether or not it is so.
@@ -172,7 +177,7 @@ impl Store for SharedStore {
     }
 
     fn watch(&self, listener: Arc<dyn Listener>) -> Reach {
-        listener.hears(Instant::now() + Duration::from_secs(3600));
+        Self::is_heard_by(&*listener);
         self.listeners.lock().unwrap().push(listener);
         Reach::Shared
     }

@@ -125,7 +125,7 @@ async fn listen_at(
                 while let Some(heard) = unconstrained(ear.heard.next()).now_or_never() {
                     hand_over(heard, listener)?;
                 }
-                listener.hears(asked + COUNTS);
+                listener.hears(asked, asked + COUNTS);
             }
         }
     }

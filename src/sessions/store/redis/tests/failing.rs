@@ -184,7 +184,7 @@ impl Listener for Diary {
         self.0.lock().unwrap().push(Told::News(news));
     }
 
-    fn hears(&self, _: Instant) {
+    fn hears(&self, _: Instant, _: Instant) {
         self.0.lock().unwrap().push(Told::Hears);
     }
 
