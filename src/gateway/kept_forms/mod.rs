@@ -12,7 +12,8 @@ mod stored;
 
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER, REFRESH};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, REFERER, REFRESH};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -46,6 +47,9 @@ const LASTS: Duration = Duration::from_secs(30 * 60);
 
 /// How long it may take to arrive.
 const SLOWEST: Duration = Duration::from_secs(60);
+
+/// How much is read of one that is not kept, so that its sender can read why, in bytes.
+const MOST_READ_OFF: usize = 64 << 20;
 
 /// The longest target, in bytes: it travels in a cookie.
 const LONGEST_TARGET: usize = 2048;
@@ -81,6 +85,34 @@ pub async fn keep(
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     let Sent { facts, mut body, whose, unsent } = sent;
+    let kept = try_to_keep(worker, app, &facts, &mut body, whose, unsent, trail).await;
+    // Who waits for a word to go on has sent nothing yet, and gets the answer instead.
+    if kept.is_err() && !facts.headers.contains_key(EXPECT) {
+        tokio::task::spawn_local(tokio::time::timeout(SLOWEST, read_off(body)));
+    }
+    kept
+}
+
+/// Reads what nobody wants: a connection that is closed over unread bytes is reset, and takes the page with it before
+/// it was read (RFC 9112 section 9.6).
+async fn read_off(mut body: Incoming) {
+    let mut rest = MOST_READ_OFF;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let Some(left) = rest.checked_sub(length) else { return };
+        rest = left;
+    }
+}
+
+async fn try_to_keep(
+    worker: &Worker,
+    app: &Protected,
+    facts: &Facts<'_>,
+    body: &mut Incoming,
+    whose: Option<Whose>,
+    unsent: Unsent,
+    trail: &mut Trail,
+) -> Result<Response<Body>, Failure> {
     let gateway = &worker.gateway;
     if !login::may_sign_in_here(app, facts.headers) {
         return Err(match Sender::of(facts.headers, &app.settings.origin) {
@@ -89,7 +121,7 @@ pub async fn keep(
             _ => Failure::InFrame { open: app.address(&app.front_page()) },
         });
     }
-    let kind = kind(app, &facts).filter(|_| gateway.form_limit > 0);
+    let kind = kind(app, facts).filter(|_| gateway.form_limit > 0);
     let kind = kind.ok_or(Failure::NothingSent(unsent))?;
     let limit = gateway.form_limit;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -101,7 +133,7 @@ pub async fn keep(
         gateway.forms.enter(trail.record.client, Writer::of(whose), gateway.clock.now()).map_err(no_room)?;
     let mut stored = stored::head(kind, page_before(app, facts.headers));
     let head = stored.len();
-    let received = tokio::time::timeout(SLOWEST, receive(&mut body, limit, &mut place, &mut stored)).await;
+    let received = tokio::time::timeout(SLOWEST, receive(body, limit, &mut place, &mut stored)).await;
     received.map_err(|_| Failure::NothingSent(Unsent::NotKept))??;
     // The session ended once more, between the page that sends a kept form and its marker.
     let marked = stored.get(head..).and_then(slip::marked).filter(|_| kind == slip::MARKER_KIND);

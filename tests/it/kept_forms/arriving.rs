@@ -8,8 +8,9 @@ use url::Url;
 
 use super::{URLENCODED, form, gateway, press, signed_in};
 use crate::world::browser::{Response, read_response};
+use crate::world::chromium::Chromium;
 use crate::world::wire::Reader;
-use crate::world::{Browser, Gateway};
+use crate::world::{Answer, Browser, Gateway};
 
 const LIMIT: &str = "[session]\nform_limit = 1000\n";
 
@@ -158,4 +159,49 @@ async fn a_form_whose_address_fits_into_no_cookie_takes_no_room_in_the_store() {
     let page = signed_in(&browser, kept).await.expect(200);
     press(&browser, &page).await.expect(200);
     assert_eq!(app.last().body, b"a=1");
+}
+
+#[tokio::test]
+async fn who_sends_far_too_much_is_not_cut_off_before_the_page_is_read() {
+    let (gateway, _rogue, _app) = gateway(LIMIT).await;
+    let content = vec![b'x'; 32 << 20];
+    let length = format!("Content-Length: {}\r\n", content.len());
+    let chunk = format!("{:x}\r\n", content.len());
+    for (fields, begin, end) in
+        [(&*length, "", ""), ("Transfer-Encoding: chunked\r\n", &chunk, "\r\n0\r\n\r\n")]
+    {
+        let (input, mut output) = TcpStream::connect(gateway.address()).await.unwrap().into_split();
+        let head = head(&gateway, fields) + begin;
+        let url = Url::parse(&gateway.url("/quiz")).unwrap();
+        let mut reader = Reader::new(input);
+        // The second comes by the same connection.
+        for _ in 0..2 {
+            for piece in [head.as_bytes(), &content, end.as_bytes()] {
+                output.write_all(piece).await.unwrap();
+            }
+            let page = read_response(&mut reader, &url, "POST").await.expect(403);
+            assert!(page.text().contains("too large to be kept"), "{page:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn chromium_shows_that_nothing_was_sent_of_a_file_that_is_far_too_large() {
+    let rules = "[[apps.lms.rules]]\npaths = [\"/quiz\"]\naccess = \"public\"\n";
+    let (gateway, _rogue, app) = gateway(rules).await;
+    app.answer(|_| {
+        Answer::of(
+            200,
+            "text/html; charset=utf-8",
+            "<!DOCTYPE html><form method=post action=/send enctype=multipart/form-data><input type=file name=f><button>Сдать",
+        )
+    });
+    let file = gateway.world.dir.path().join("film.bin");
+    std::fs::write(&file, vec![b'x'; 24 << 20]).unwrap();
+    let chromium = Chromium::open().await;
+    chromium.goto(&gateway.url("/quiz")).await;
+    chromium.attach("input[type=file]", &file).await;
+    chromium.press("button").await;
+    chromium.reads("Ничего не отправлено").await;
+    chromium.close().await;
 }
