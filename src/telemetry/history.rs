@@ -55,9 +55,11 @@ impl History {
         noted.iter().zip(ends).map(|(begin, end)| end.since(begin)).collect()
     }
 
-    /// What happened since the earliest minute that is remembered.
-    pub fn hour(&self, now: &Totals) -> Totals {
-        self.noted().front().map_or_else(|| now.clone(), |first| now.since(first))
+    /// What happened since so many minutes ago, or since the earliest that is remembered.
+    pub fn within(&self, minutes: usize, now: &Totals) -> Totals {
+        let noted = self.noted();
+        let first = noted.get(noted.len().saturating_sub(minutes));
+        first.map_or_else(|| now.clone(), |first| now.since(first))
     }
 
     fn note(&self, totals: Totals) {
@@ -108,11 +110,12 @@ mod tests {
         assert_eq!((first.signed_in, first.not_signed_in, first.denied), (1, 0, 0));
         assert_eq!((last.signed_in, last.not_signed_in, last.denied), (0, 1, 1));
         assert_eq!(first.apps, [AppTotals { requests: 1, failures: 1 }]);
-        let hour = history.hour(&metrics.totals());
+        let hour = history.within(MINUTES, &metrics.totals());
         assert_eq!((hour.signed_in, hour.not_signed_in, hour.denied), (1, 1, 1));
         assert_eq!(hour.apps, [AppTotals { requests: 2, failures: 1 }]);
+        assert_eq!(history.within(1, &metrics.totals()), *last);
         (0..2 * MINUTES).for_each(|_| history.note(metrics.totals()));
         assert_eq!(history.minutes(&metrics.totals()).len(), MINUTES);
-        assert_eq!(history.hour(&metrics.totals()).signed_in, 0);
+        assert_eq!(history.within(MINUTES, &metrics.totals()).signed_in, 0);
     }
 }

@@ -85,14 +85,12 @@ impl Access {
 /// Whether a form was sent by a page of this listener.
 pub(super) fn is_own_form(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    let site = text("sec-fetch-site");
-    // SECURITY: other ports of this machine are the same site to a browser, which sends them the cookie as well.
-    if site.is_some_and(|site| site != b"same-origin") {
-        return false;
+    // SECURITY: other ports of this machine are the same site to a browser, which sends them the cookie as well. What
+    // a browser says here holds also behind a proxy that gives another `Host`.
+    if let Some(site) = text("sec-fetch-site") {
+        return site == b"same-origin";
     }
-    let (Some(host), Some(origin)) = (text(HOST.as_str()), text(ORIGIN.as_str())) else {
-        return site.is_some();
-    };
+    let (Some(host), Some(origin)) = (text(HOST.as_str()), text(ORIGIN.as_str())) else { return false };
     let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
@@ -193,6 +191,8 @@ mod tests {
             (vec![("origin", "null")], false),
             (vec![("origin", "http://evil.example")], false),
             (vec![("sec-fetch-site", "same-origin")], true),
+            (vec![("origin", "https://operators.example"), ("sec-fetch-site", "same-origin")], true),
+            (vec![("origin", "https://operators.example")], false),
             (vec![("sec-fetch-site", "none")], false),
             (vec![], false),
         ] {

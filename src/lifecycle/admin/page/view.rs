@@ -12,10 +12,13 @@ use crate::lifecycle::admin::refusal::Refusal;
 use crate::lifecycle::admin::{Call, State, health};
 use crate::oidc::Readiness;
 use crate::sessions::{Card, Listed, Listing, Wanted};
-use crate::telemetry::history::Totals;
+use crate::telemetry::history::{AppTotals, MINUTES, Totals};
 
 /// How many sessions stand on a page.
 const PAGE: usize = 50;
+
+/// How many minutes say how an app is now.
+const RECENT: usize = 5;
 
 #[derive(Template)]
 #[template(path = "lifecycle/admin/page/overview.html")]
@@ -68,6 +71,15 @@ enum Condition {
 }
 
 impl Condition {
+    /// How an app is, by how requests to it went lately.
+    const fn of(lately: &AppTotals) -> Self {
+        match (lately.failures, lately.failures.saturating_mul(2) >= lately.requests) {
+            (0, _) => Self::Works,
+            (_, false) => Self::Limps,
+            (_, true) => Self::Broken,
+        }
+    }
+
     const fn class(self) -> &'static str {
         match self {
             Self::Works => "",
@@ -103,14 +115,14 @@ pub(super) async fn overview(call: &Call<'_>, language: Language, words: &'stati
     let of = if of_person.is_some() { "subject" } else { "q" };
     let next = listing.next.map(|next| query(&[(of, &search), ("after", &next.to_string())]));
     let (now, totals) = (state.gateway.clock.now(), state.gateway.metrics.totals());
-    let hour = state.history.hour(&totals);
+    let [hour, moments] = [MINUTES, RECENT].map(|minutes| state.history.within(minutes, &totals));
     Overview {
         language: language.tag(),
         style: STYLE,
         words,
         refreshes: search.is_empty() && after.is_none(),
         ended: text("ended").and_then(|ended| ended.parse().ok()),
-        health: health(state, &hour, words).await,
+        health: health(state, &hour, &moments, words).await,
         chart: Chart::of(&state.history.minutes(&totals), |ago, minute| words.minute(ago, minute)),
         hour,
         again: query(&[(of, &search)]),
@@ -160,7 +172,7 @@ async fn find(
 }
 
 /// What is known of the store, the providers and the apps.
-async fn health(state: &State, hour: &Totals, words: &Words) -> Vec<Item> {
+async fn health(state: &State, hour: &Totals, moments: &Totals, words: &Words) -> Vec<Item> {
     let mut items = vec![store(state, words).await];
     for provider in &state.providers {
         let readiness = provider.readiness();
@@ -171,14 +183,10 @@ async fn health(state: &State, hour: &Totals, words: &Words) -> Vec<Item> {
         };
         items.push(Item { state: condition, kind: words.provider, name: provider.name().to_owned(), told });
     }
-    for (app, counts) in state.gateway.apps.iter().zip(&hour.apps) {
-        let state = match (counts.failures, counts.failures.saturating_mul(2) >= counts.requests) {
-            (0, _) => Condition::Works,
-            (_, false) => Condition::Limps,
-            (_, true) => Condition::Broken,
-        };
+    for ((app, counts), lately) in state.gateway.apps.iter().zip(&hour.apps).zip(&moments.apps) {
         let told =
             format!("{}: {}, {}: {}", words.requests, counts.requests, words.failures, counts.failures);
+        let state = Condition::of(lately);
         items.push(Item { state, kind: words.app, name: app.settings.name.clone(), told });
     }
     items
@@ -215,5 +223,27 @@ fn row(listed: Listed, now: Timestamp, words: &Words) -> Row {
         since: card.as_ref().map(|card| ago(card.signed_in_at)),
         last_seen: ago(last_seen),
         card,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_as_requests_to_it_went_lately() {
+        for (requests, failures, expected) in [
+            (0, 0, Condition::Works),
+            (100, 0, Condition::Works),
+            (100, 1, Condition::Limps),
+            (100, 50, Condition::Broken),
+            (1, 1, Condition::Broken),
+        ] {
+            assert_eq!(
+                Condition::of(&AppTotals { requests, failures }),
+                expected,
+                "{failures} of {requests}"
+            );
+        }
     }
 }
