@@ -177,7 +177,8 @@ impl Metrics {
         self.sign_outs.add([provider, by]);
     }
 
-    /// Counts a renewal of a session's tokens by how it ended: `ok`, or an error's stable code.
+    /// Counts a renewal of a session's tokens by how it ended: `ok`, `elsewhere` where there was nothing left to do, or
+    /// an error's stable code.
     pub fn renewal(&self, provider: &str, outcome: &str) {
         self.renewals.add([provider, outcome]);
     }
