@@ -8,7 +8,7 @@ use super::pair::Pair;
 use super::{good, reads, tool};
 use crate::documents::source::{read, root};
 use crate::world::wire::PATIENCE;
-use crate::world::{Browser, Engine, Server};
+use crate::world::{Ask, Browser, Engine, Server};
 
 /// YAML as JSON, one value a document.
 fn yaml(text: &str) -> Vec<Value> {
@@ -153,4 +153,26 @@ async fn who_is_signed_in_stays_so_while_each_gateway_is_killed_and_is_out_of_bo
         }
     };
     tokio::time::timeout(PATIENCE, out).await.expect("out at both gateways");
+}
+
+#[tokio::test]
+async fn the_app_behind_nginx_is_told_how_the_browser_came_and_nothing_that_it_made_up() {
+    let app = Server::start().await;
+    let pair = Pair::before(Engine::trusted(), &app.origin(), "").await;
+    let browser = Browser::new();
+    browser.sign_in(&pair.url("/courses"), "ivanov").await.expect(200);
+    let names = ["For", "Proto", "Host", "Port"].map(|name| format!("X-Forwarded-{name}"));
+    let names = names.iter().map(String::as_str).chain(["X-Real-IP", "Forwarded"]);
+    let ask = names.fold(Ask::new("GET", &pair.url("/told")), |ask, name| ask.header(name, "for=forged"));
+    browser.send(ask).await.expect(200);
+    let request = app.last();
+    assert!(!String::from_utf8_lossy(&request.head.raw).contains("forged"), "{:?}", request.head);
+    let url = url::Url::parse(&pair.url("/")).unwrap();
+    let (host, port) = (url.host_str().unwrap(), url.port().unwrap().to_string());
+    assert_eq!(request.header("x-forwarded-port"), Some(port.clone()));
+    let forwarded = request.header("forwarded").unwrap();
+    assert!(
+        forwarded.starts_with(&format!("for=127.0.0.1;host=\"{host}:{port}\";proto=http, ")),
+        "{forwarded}"
+    );
 }
