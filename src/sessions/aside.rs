@@ -76,11 +76,12 @@ impl Sessions {
         lasts: Duration,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<Once<T>, StoreError> {
-        // There is no looking at a note but by taking it.
-        let before = self.release(field, what).await?;
-        let outcome = if before { Once::Before } else { Once::Now(work.await?) };
+        if self.is_claimed(field, what).await? {
+            return Ok(Once::Before);
+        }
+        let outcome = work.await?;
         self.claim(field, what, lasts).await?;
-        Ok(outcome)
+        Ok(Once::Now(outcome))
     }
 
     /// Remembers that a session at a provider is over, for logins that began in it and end later.
@@ -97,23 +98,27 @@ impl Sessions {
     /// # Errors
     /// When the store can't be used.
     pub async fn is_over(&self, provider: &str, provider_session: &str) -> Result<bool, StoreError> {
-        let what = joined(provider, provider_session);
-        // There is no looking at a note but by taking it.
-        let over = self.release(PROVIDER_SESSION_OVER, &what).await?;
-        if over {
-            self.claim(PROVIDER_SESSION_OVER, &what, OVER).await?;
-        }
-        Ok(over)
+        self.is_claimed(PROVIDER_SESSION_OVER, &joined(provider, provider_session)).await
     }
 
-    /// Lets go of a claim; tells whether there was one.
-    async fn release(&self, field: &str, what: &str) -> Result<bool, StoreError> {
+    /// Whether something is claimed. SECURITY: it stays so all the while, for others who ask in this moment.
+    async fn is_claimed(&self, field: &str, what: &str) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let mut claimed = false;
         for name in self.keys.index_names(field, what).collect::<Vec<_>>() {
-            claimed |= self.store.take_note(name, now).await?.is_some();
+            if self.store.has_note(name, now).await? {
+                return Ok(true);
+            }
         }
-        Ok(claimed)
+        Ok(false)
+    }
+
+    /// Lets go of a claim.
+    async fn release(&self, field: &str, what: &str) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for name in self.keys.index_names(field, what).collect::<Vec<_>>() {
+            self.store.take_note(name, now).await?;
+        }
+        Ok(())
     }
 
     /// Lays a text aside, sealed under a new secret: only its holder can find and read it.

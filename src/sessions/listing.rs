@@ -137,31 +137,44 @@ impl Sessions {
         }
     }
 
-    /// Ends the session that is named so, and tells whether there was one.
+    /// Ends the session that is named so, and gives whose it was; `None` where there is none.
     ///
     /// # Errors
     /// When the store can't be used, or can't find sessions by name.
-    pub async fn end_by_id(self: &Arc<Self>, id: SessionId) -> Result<bool, StoreError> {
+    pub async fn end_by_id(self: &Arc<Self>, id: SessionId) -> Result<Option<Listed>, StoreError> {
         let filed = self.store.filed(id.0).await?;
         let person = filed.as_ref().and_then(|filed| self.person_of(filed));
         // Also when it seems gone: what was ended is surely over.
-        self.make(Change::Remove(Gone { name: id.0, expires_at: self.expiry(self.clock.now()) })).await?;
-        self.tell(&person);
-        Ok(filed.is_some())
+        let gone = Change::Remove(Gone { name: id.0, expires_at: self.expiry(self.clock.now()) });
+        let sessions = Arc::clone(self);
+        self.complete(async move {
+            let ended = sessions.apply(gone).await?;
+            sessions.tell(&person);
+            Ok(ended)
+        })
+        .await?;
+        Ok(filed.as_ref().map(|filed| self.shown(filed)))
     }
 
     /// The session as it is listed, if it is wanted and not over.
     fn listed(&self, filed: &Filed, wanted: &Wanted) -> Option<Listed> {
         let now = self.clock.now();
-        let last_seen = self.registry.open_session(&filed.name).map(|live| live.last_seen());
-        let last_seen = last_seen.unwrap_or(filed.last_seen).max(filed.last_seen);
+        let listed = self.shown(filed);
         // The store's times may be this far behind.
-        if now >= filed.expires_at || now.since(last_seen) >= self.idle_timeout + self.grain() {
+        if now >= listed.expires_at || now.since(listed.last_seen) >= self.idle_timeout + self.grain() {
             return None;
         }
-        let card = Card::open(&self.keys, &filed.name, &filed.card);
-        let listed = Listed { id: SessionId(filed.name), card, last_seen, expires_at: filed.expires_at };
         wanted.fits(listed.card.as_ref()).then_some(listed)
+    }
+
+    fn shown(&self, filed: &Filed) -> Listed {
+        let last_seen = self.registry.open_session(&filed.name).map(|live| live.last_seen());
+        Listed {
+            id: SessionId(filed.name),
+            card: Card::open(&self.keys, &filed.name, &filed.card),
+            last_seen: last_seen.unwrap_or(filed.last_seen).max(filed.last_seen),
+            expires_at: filed.expires_at,
+        }
     }
 
     pub(super) fn indexes_of_person(&self, person: &Person) -> Vec<IndexName> {

@@ -124,17 +124,33 @@ async fn the_app_is_told_of_the_end_once_by_a_gateway_that_never_had_the_session
 async fn a_session_that_an_operator_ends_at_one_gateway_is_over_at_the_other() {
     let redis = redis::Server::start(&[]);
     let token = "operators-token-of-32-characters";
-    let lines = format!("[admin]\ntoken = \"{token}\"\n");
-    let ([one, other], _rogue, _app) = two_gateways_with(&redis, &lines).await;
-    let here = brought_to(&one, &Browser::new());
-    here.visit(&format!("{ORIGIN}/")).await.expect(200);
-    let there = brought_to(&other, &here);
-    assert!(is_in(&there).await, "one session at both");
-    let end = Ask::new("DELETE", &format!("http://{}/sessions?subject=u-1", other.admin()));
-    let told = Browser::new().send(end.header("Authorization", format!("Bearer {token}"))).await.expect(200);
-    assert_eq!(told.json()["ended"], 1);
-    assert!(!is_in(&there).await);
-    is_over(&here).await;
+    let lines = format!(
+        "[admin]\ntoken = \"{token}\"\n[apps.lms.logout]\non_end = {{ url = \"/internal/end?user={{sub}}\" }}\n"
+    );
+    let ([one, other], _rogue, app) = two_gateways_with(&redis, &lines).await;
+    let operator = async |method, path: &str| {
+        let ask = Ask::new(method, &format!("http://{}{path}", other.admin()));
+        Browser::new().send(ask.header("Authorization", format!("Bearer {token}"))).await.expect(200)
+    };
+    for by_id in [false, true] {
+        let here = brought_to(&one, &Browser::new());
+        here.visit(&format!("{ORIGIN}/")).await.expect(200);
+        let listed = operator("GET", "/sessions").await.json();
+        let path = match by_id {
+            true => format!("/sessions/{}", listed["sessions"][0]["id"].as_str().unwrap()),
+            false => "/sessions?subject=u-1".to_owned(),
+        };
+        app.forget();
+        assert_eq!(operator("DELETE", &path).await.json()["ended"], 1);
+        is_over(&here).await;
+        // The app is told, once, by the gateway that ended it and that never had it open.
+        app.has_received(1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let asked: Vec<_> = app.received().iter().map(|request| request.target().to_owned()).collect();
+        assert_eq!(asked, ["/internal/end?user=u-1"], "{path}");
+    }
+    let metrics = other.ask_admin("/metrics").await.text();
+    assert!(metrics.contains("vestibule_sign_outs_total{provider=\"rogue\",by=\"operator\"} 2"), "{metrics}");
     // A store that does not answer leaves it open whether the session stands: nobody is told that it ended.
     redis.signal("-STOP");
     let end = Ask::new("DELETE", &format!("http://{}/sessions?subject=u-1", other.admin()));

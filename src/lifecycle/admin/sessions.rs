@@ -14,6 +14,9 @@ use crate::sessions::{Listing, Person, SessionId, StoreError};
 use crate::telemetry::SubjectInLogs;
 use crate::telemetry::log::AUDIT;
 
+/// Who asked, in the metrics.
+const BY: &str = "operator";
+
 /// How long the store may take for one request.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -90,6 +93,10 @@ impl Call<'_> {
         let subject = named.then_some(&*person.subject);
         let ended = in_time(self.state.gateway.sessions.end_person(person)).await;
         let ended = ended.inspect_err(|refusal| self.failed(refusal, subject, None))?;
+        if ended > 0 {
+            let provider = if let [only] = person.providers.as_slice() { only } else { "" };
+            self.state.gateway.metrics.sign_out(provider, BY);
+        }
         tracing::info!(target: AUDIT, event = "sessions_ended", client = %self.client, ended, subject, "an operator ended the sessions of a person");
         Ok(ended)
     }
@@ -98,11 +105,15 @@ impl Call<'_> {
     pub(super) async fn end_session(&self, id: &str) -> Result<(), Refusal> {
         // What can't name a session names none.
         let id: SessionId = id.parse().map_err(|_| Refusal::NoSession)?;
-        let there = in_time(self.state.gateway.sessions.end_by_id(id)).await;
-        if !there.inspect_err(|refusal| self.failed(refusal, None, Some(id)))? {
-            return Err(Refusal::NoSession);
-        }
-        tracing::info!(target: AUDIT, event = "sessions_ended", client = %self.client, ended = 1, id = %id, "an operator ended a session");
+        let ended = in_time(self.state.gateway.sessions.end_by_id(id)).await;
+        let ended = ended.inspect_err(|refusal| self.failed(refusal, None, Some(id)))?;
+        let card = ended.ok_or(Refusal::NoSession)?.card;
+        let provider = card.as_ref().map_or("", |card| &card.provider);
+        self.state.gateway.metrics.sign_out(provider, BY);
+        let named = self.state.gateway.subject_in_logs == SubjectInLogs::Named;
+        let (app, subject) = (card.as_ref().map(|card| &*card.app), card.as_ref().map(|card| &*card.subject));
+        let subject = subject.filter(|_| named);
+        tracing::info!(target: AUDIT, event = "sessions_ended", client = %self.client, ended = 1, id = %id, app, provider, subject, "an operator ended a session");
         Ok(())
     }
 

@@ -87,6 +87,10 @@ impl Store for BrowserStore {
         Box::pin(ready(Ok(self.notes.put(name, text, now, until))))
     }
 
+    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
+        Box::pin(ready(Ok(self.notes.has(&name, now))))
+    }
+
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
         Box::pin(ready(Ok(self.notes.take(&name, now))))
     }

@@ -289,6 +289,10 @@ impl Store for Guarded {
         Box::pin(self.within(Operation::Note, put))
     }
 
+    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
+        Box::pin(self.within(Operation::Note, async move { self.store.has_note(name, now).await }))
+    }
+
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
         Box::pin(self.within(Operation::Note, async move { self.store.take_note(name, now).await }))
     }

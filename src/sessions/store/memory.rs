@@ -72,6 +72,10 @@ impl Store for MemoryStore {
         Box::pin(ready(Ok(self.notes.put(name, text, now, until))))
     }
 
+    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
+        Box::pin(ready(Ok(self.notes.has(&name, now))))
+    }
+
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
         Box::pin(ready(Ok(self.notes.take(&name, now))))
     }
@@ -192,6 +196,7 @@ impl Shelves {
     }
 }
 
+/// What the list shows of a record.
 fn filed(entry: &Entry) -> Filed {
     Filed {
         name: entry.name,

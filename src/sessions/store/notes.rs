@@ -32,6 +32,11 @@ impl Notes {
         })
     }
 
+    /// Whether a note of that name lies there.
+    pub(super) fn has(&self, name: &NoteName, now: Timestamp) -> bool {
+        self.with(now, |shelf| shelf.notes.contains_key(name))
+    }
+
     /// Takes a note up: nobody else gets it.
     pub(super) fn take(&self, name: &NoteName, now: Timestamp) -> Option<Vec<u8>> {
         self.with(now, |shelf| shelf.remove(name))

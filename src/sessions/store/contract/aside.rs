@@ -57,6 +57,10 @@ pub(in crate::sessions) async fn a_provider_session_that_is_over_is_remembered_f
     assert!(!over("trusted", "sid").await);
     here.remember_over("trusted", "sid").await.unwrap();
     assert!(over("trusted", "sid").await && over("trusted", "sid").await, "asking does not forget it");
+    for _ in 0..20 {
+        let both = tokio::join!(here.is_over("trusted", "sid"), there.is_over("trusted", "sid"));
+        assert!(both.0.unwrap() && both.1.unwrap(), "two who ask at once");
+    }
     assert!(!over("trusteds", "id").await && !over("trusted", "other").await);
     world.clock.advance(10 * MINUTE);
     assert!(!over("trusted", "sid").await);

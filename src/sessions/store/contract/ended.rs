@@ -38,11 +38,12 @@ pub(in crate::sessions) async fn who_ends_sessions_from_outside_is_told_whose_th
     assert_eq!(there.end_by_provider_session("trusted", "sid-1").await.unwrap(), 0);
     assert_eq!(there.end_by_subject("trusted", "another").await.unwrap(), 1);
     assert_eq!(take(&by_there), [ended("another")], "and of nobody whose sessions were over");
-    // One by its name, too.
-    let (unseen, _) = world.sign_in(&here).await;
-    assert!(there.end_by_id(SessionId::of(&unseen)).await.unwrap());
-    assert_eq!(take(&by_there), [ended("7d0e2a56")]);
-    assert!(!there.end_by_id(SessionId::of(&unseen)).await.unwrap() && take(&by_there).is_empty());
+    let (named, _) = world.sign_in(&here).await;
+    let id = SessionId::of(&named);
+    let listed = there.end_by_id(id).await.unwrap().unwrap();
+    assert_eq!(listed.card.map(|card| (card.subject, card.app)), Some(("7d0e2a56".into(), "lms".into())));
+    assert_eq!(take(&by_there), [ended("7d0e2a56")], "one that was ended by its name");
+    assert!(there.end_by_id(id).await.unwrap().is_none() && take(&by_there).is_empty());
     // By the person's own sign-out nobody is told: whoever lets them out knows.
     here.end(&live).await.unwrap();
     assert!(take(&by_here).is_empty() && take(&by_there).is_empty());

@@ -148,6 +148,10 @@ impl Store for SharedStore {
         self.store.put_note(name, text, now, until)
     }
 
+    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
+        self.store.has_note(name, now)
+    }
+
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
         self.store.take_note(name, now)
     }

@@ -194,6 +194,19 @@ impl Store for RedisStore {
         })
     }
 
+    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
+        self.with(Again::Once, move |inner, lanes| {
+            let key = inner.layout.note(&name);
+            let mut command = redis::cmd("GETRANGE");
+            command.arg(&key).arg(0).arg(11);
+            async move {
+                let till: Vec<u8> = read(lanes.ask(&key, &command).await?)?;
+                // Twelve digits: their order is that of the times.
+                Ok(till.as_slice() > layout::digits(now).as_bytes())
+            }
+        })
+    }
+
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {
         self.with(Again::Never, move |inner, lanes| {
             let key = inner.layout.note(&name);
