@@ -69,7 +69,7 @@ use self::login::Wish;
 use self::negotiation::{Intent, Unsigned};
 use self::opened::Opened;
 use self::own_session::leaving;
-use self::own_session::on_end::Ends;
+use self::own_session::telling::Ends;
 use self::pages::{Pages, Unsent, frame};
 use self::profile::Profile;
 use self::request::{Facts, Survey, Wishes};

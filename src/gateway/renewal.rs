@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::Gateway;
 use super::apps::Protected;
-use super::own_session::on_end;
+use super::own_session::telling;
 use crate::foundation::clock::Timestamp;
 use crate::oidc::{Held, OidcError, Provider, RefreshError};
 use crate::sessions::{Live, News, Renewal, SessionData, Standing, Turn, Way};
@@ -207,7 +207,7 @@ async fn end(
         Ok(()) => {
             tracing::warn!(target: AUDIT, event = "session_ended", code, %error, mend, app, provider, subject, "a refused refresh ended a session");
             let at = gateway.apps.iter().find(|known| known.settings.name == app);
-            on_end::tell(gateway, at, &data);
+            telling::tell(gateway, at, &data);
             renewal.succeeded();
         }
         Err(unwritten) => {

@@ -9,7 +9,7 @@ use super::StartError;
 use crate::foundation::clock::Clock;
 use crate::gateway::Gateway;
 use crate::gateway::apps::Protected;
-use crate::gateway::own_session::on_end;
+use crate::gateway::own_session::telling::{self, Ends};
 use crate::gateway::pages::Pages;
 use crate::gateway::routing::Routes;
 use crate::identity::statement::StatementKeys;
@@ -89,6 +89,7 @@ pub fn gateway(
     let sessions = Sessions::open(&kept, clock.clone(), control.clone())?;
     let gateway = Arc::new(Gateway {
         routes: Routes::new(&apps),
+        ends: Ends::of(&apps),
         apps,
         statements: StatementKeys::new(Arc::clone(sessions.keys())),
         sessions,
@@ -96,7 +97,6 @@ pub fn gateway(
         trusted_proxies: served.trusted_proxies,
         access_log: (telemetry.access == AccessLog::On).then_some(telemetry.format),
         subject_in_logs: telemetry.subject,
-        ends: on_end::Ends::default(),
         waiting: gateway::waiting::Waiting::default(),
         forms: gateway::kept_forms::Room::default(),
         form_limit: served.form_limit,
@@ -120,11 +120,11 @@ fn watch(gateway: &Arc<Gateway>, providers: &[Arc<Provider>]) {
         gateway.metrics.gauge("provider_ready", help, Some(("provider", name)), Box::new(value));
     }
     gateway.control.spawn(Arc::clone(&gateway.sessions).keep());
-    if gateway.apps.iter().any(|app| app.settings.own_session.on_end.is_some()) {
+    if gateway.ends.are_told() {
         let told = Arc::downgrade(gateway);
         gateway.sessions.tell_of_ends(move |ended| {
             if let Some(gateway) = told.upgrade() {
-                on_end::tell_of(&gateway, ended);
+                telling::tell_of(&gateway, ended);
             }
         });
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::{self, Runtime};
+use tokio::time::Instant;
 
 use self::signals::Signals;
 use self::workers::Workers;
@@ -113,10 +114,14 @@ pub struct Running {
     signals: Signals,
     gateway: Arc<Gateway>,
     drain: Drain,
+    drain_timeout: Duration,
     workers: Workers,
     addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
 }
+
+/// How long there is at least, after the last request, to tell apps of ended sessions.
+const AT_LEAST: Duration = Duration::from_secs(1);
 
 /// How long the store may take at the end.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -141,7 +146,7 @@ impl Running {
         let bound = server::bind(&settings.server)?;
         let config::Admin { listen, token } = settings.admin.clone();
         let admin = listen.map(admin::bind).transpose()?;
-        let drain = Drain::new();
+        let (drain, drain_timeout) = (Drain::new(), settings.server.drain_timeout);
         let (gateway, providers) = assemble::gateway(settings, clock, control.handle())?;
         let addresses = bound.local_addrs().to_vec();
         let serve =
@@ -154,7 +159,7 @@ impl Running {
         if let Some(address) = admin {
             tracing::info!(%address, "admin listening");
         }
-        Ok(Self { control, signals, gateway, drain, workers, addresses, admin })
+        Ok(Self { control, signals, gateway, drain, drain_timeout, workers, addresses, admin })
     }
 
     /// The public addresses that are served.
@@ -183,20 +188,34 @@ impl Running {
         ending(&mut self.signals, &mut self.workers).await
     }
 
-    /// Stops: takes no new connections, lets requests in flight finish within the grace time or until the
-    /// process is asked to end once more, and writes down when each session was last used.
+    /// Stops: takes no new connections, lets requests in flight finish and apps be told of ended sessions within the
+    /// grace time or until the process is asked to end once more, and writes down when each session was last used.
     pub fn stop(self) -> Stopped {
-        let Self { control, mut signals, gateway, drain, mut workers, .. } = self;
+        let Self { control, mut signals, gateway, drain, drain_timeout, mut workers, .. } = self;
         drain.begin();
         let stopped = control.block_on(async {
+            let until = Instant::now() + drain_timeout;
+            let finished = async {
+                workers.ended().await;
+                gateway.ends.close();
+                let until = until.max(Instant::now() + AT_LEAST);
+                // What is left is told of below.
+                tokio::time::timeout_at(until, workers.all_told()).await.unwrap_or_default();
+            };
             tokio::select! {
-                () = workers.ended() => Stopped::Drained,
+                () = finished => Stopped::Drained,
                 signal = signals.next() => {
                     tracing::warn!(signal, "asked to end once more: what is in flight is cut");
                     Stopped::Cut
                 }
             }
         });
+        for app in &gateway.apps {
+            let (name, ends) = (&app.settings.name, gateway.ends.left(app));
+            if ends > 0 {
+                tracing::error!(app = %name, ends, "the process stops before the app was told of so many ends of sessions; those sessions there may go on");
+            }
+        }
         if stopped == Stopped::Drained {
             control.block_on(close(&gateway.sessions));
             tracing::info!("stopped");

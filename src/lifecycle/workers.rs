@@ -6,7 +6,7 @@ use std::thread;
 
 use http::{Response, StatusCode};
 use rustls::ClientConfig;
-use tokio::runtime::{self, LocalOptions};
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::StartError;
@@ -14,7 +14,7 @@ use crate::foundation::body::Body;
 use crate::foundation::origin::Scheme;
 use crate::foundation::trust::{self, TrustError};
 use crate::gateway::apps::Protected;
-use crate::gateway::own_session::on_end;
+use crate::gateway::own_session::telling;
 use crate::gateway::visitor::Visitor;
 use crate::gateway::{Gateway, Worker};
 use crate::server::{self, Bound, Connection, Drain};
@@ -25,6 +25,8 @@ use crate::upstream::Upstream;
 pub struct Workers {
     left: usize,
     ends: UnboundedReceiver<()>,
+    /// Of the thread that tells apps of ended sessions, where one wants to be told.
+    told_all: Option<UnboundedReceiver<()>>,
 }
 
 impl Workers {
@@ -39,6 +41,13 @@ impl Workers {
     pub async fn ended(&mut self) {
         while self.left > 0 {
             self.one_ended().await;
+        }
+    }
+
+    /// Waits until apps are told of all ends of sessions that wait, once nothing more is taken.
+    pub async fn all_told(&mut self) {
+        if let Some(told_all) = &mut self.told_all {
+            told_all.recv().await;
         }
     }
 }
@@ -63,25 +72,40 @@ pub fn start(bound: Bound, gateway: &Arc<Gateway>, drain: &Drain) -> Result<Work
     let mut left = 0;
     for worker in bound.into_workers() {
         let (gateway, drain, tls) = (Arc::clone(gateway), drain.clone(), tls.clone());
-        thread(left, told.clone(), move || work(worker, gateway, &tls, drain))?;
+        thread(format!("worker-{left}"), told.clone(), move || work(worker, gateway, &tls, drain))?;
         left += 1;
     }
-    Ok(Workers { left, ends })
+    let told_all = gateway.ends.are_told().then(|| tell_apps(Arc::clone(gateway), tls)).transpose()?;
+    Ok(Workers { left, ends, told_all })
+}
+
+/// Starts the thread that tells apps of ended sessions.
+fn tell_apps(
+    gateway: Arc<Gateway>,
+    tls: Vec<Arc<ClientConfig>>,
+) -> Result<UnboundedReceiver<()>, StartError> {
+    let (told, told_all) = unbounded_channel();
+    thread("telling".to_owned(), told, move || {
+        let upstreams = upstreams(&gateway, &tls)?;
+        runtime()?.block_on(telling::carry_out(gateway, upstreams));
+        Ok(())
+    })?;
+    Ok(told_all)
 }
 
 fn thread(
-    number: usize,
+    name: String,
     told: UnboundedSender<()>,
     work: impl FnOnce() -> Result<(), StartError> + Send + 'static,
 ) -> Result<(), StartError> {
     let run = move || {
         let _end = End(told);
         if let Err(error) = work() {
-            tracing::error!(%error, mend = error.mend(), "a worker can't serve");
+            tracing::error!(%error, mend = error.mend(), "a thread can't serve");
         }
         access::flush();
     };
-    let started = thread::Builder::new().name(format!("worker-{number}")).spawn(run);
+    let started = thread::Builder::new().name(name).spawn(run);
     started.map(drop).map_err(StartError::Thread)
 }
 
@@ -91,10 +115,8 @@ fn work(
     tls: &[Arc<ClientConfig>],
     drain: Drain,
 ) -> Result<(), StartError> {
-    let upstreams =
-        gateway.apps.iter().zip(tls).map(|(app, tls)| upstream(app, tls)).collect::<Result<_, _>>()?;
+    let upstreams = upstreams(&gateway, tls)?;
     let serving = Rc::new(Worker::new(gateway, upstreams));
-    let telling = on_end::carry_out(Rc::clone(&serving));
     let service = move |request, connection: Rc<Connection>| {
         let serving = Rc::clone(&serving);
         async move {
@@ -111,15 +133,12 @@ fn work(
             answer
         }
     };
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())
-        .map_err(StartError::Thread)?;
-    let served = runtime.block_on(async {
-        tokio::task::spawn_local(telling);
-        worker.serve(drain, service).await
-    });
-    served.map_err(StartError::Thread)
+    runtime()?.block_on(worker.serve(drain, service)).map_err(StartError::Thread)
+}
+
+fn runtime() -> Result<LocalRuntime, StartError> {
+    let made = runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    made.map_err(StartError::Thread)
 }
 
 /// When something else than a visitor were kept with a connection, which nothing does.
@@ -127,6 +146,11 @@ fn broken() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response
+}
+
+/// Connections to the apps, in their order, for one thread.
+fn upstreams(gateway: &Gateway, tls: &[Arc<ClientConfig>]) -> Result<Vec<Rc<Upstream>>, StartError> {
+    gateway.apps.iter().zip(tls).map(|(app, tls)| upstream(app, tls)).collect()
 }
 
 fn upstream(app: &Protected, tls: &Arc<ClientConfig>) -> Result<Rc<Upstream>, StartError> {
@@ -169,9 +193,10 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_panics_or_cannot_serve_is_told_of() {
         let (told, ends) = unbounded_channel();
-        thread(0, told.clone(), || panic!("a worker's own mistake")).unwrap();
-        thread(1, told, || Err(StartError::Thread(std::io::Error::other("no listener")))).unwrap();
-        let mut workers = Workers { left: 2, ends };
+        thread("a".to_owned(), told.clone(), || panic!("a worker's own mistake")).unwrap();
+        thread("b".to_owned(), told, || Err(StartError::Thread(std::io::Error::other("no listener"))))
+            .unwrap();
+        let mut workers = Workers { left: 2, ends, told_all: None };
         workers.one_ended().await;
         assert_eq!(workers.left, 1);
         workers.ended().await;

@@ -1,6 +1,4 @@
-//! Sign-out at an app's own address, the app's cookies when another person comes, and the app told of an end.
-
-use std::time::Duration;
+//! Sign-out at an app's own address, and the app's cookies when another person comes.
 
 use serde_json::json;
 
@@ -11,7 +9,7 @@ const PATHS: &str = "[[apps.lms.rules]]\npaths = [\"/open/*\"]\naccess = \"publi
     [apps.lms.logout]\npaths = [\"/logout\", \"/login/logout.php\"]\n";
 
 /// An app whose sign-out addresses answer so; every other page sets its session cookie.
-fn answers(app: &Server, answer: impl Fn() -> Answer + Send + Sync + 'static) {
+pub fn answers(app: &Server, answer: impl Fn() -> Answer + Send + Sync + 'static) {
     app.answer(move |request| match request.path() {
         "/logout" | "/login/logout.php" => answer(),
         _ => Answer::text("hello").with("Set-Cookie", "sid=x; Path=/"),
@@ -19,14 +17,14 @@ fn answers(app: &Server, answer: impl Fn() -> Answer + Send + Sync + 'static) {
 }
 
 /// A person who is signed in, here and in the app.
-async fn signed_in(gateway: &Gateway) -> Browser {
+pub async fn signed_in(gateway: &Gateway) -> Browser {
     let browser = Browser::new();
     browser.visit(&gateway.url("/")).await.expect(200);
     browser
 }
 
 /// Goes there by a link, or by a form, on a page of the app's own.
-fn by_link(gateway: &Gateway, method: &str, path: &str) -> Ask {
+pub fn by_link(gateway: &Gateway, method: &str, path: &str) -> Ask {
     let ask = Ask::new(method, &gateway.url(path))
         .header("Accept", "text/html")
         .header("Sec-Fetch-Mode", "navigate")
@@ -40,7 +38,7 @@ fn by_link(gateway: &Gateway, method: &str, path: &str) -> Ask {
     }
 }
 
-async fn leave(browser: &Browser, gateway: &Gateway, method: &str) -> Response {
+pub async fn leave(browser: &Browser, gateway: &Gateway, method: &str) -> Response {
     browser.send(by_link(gateway, method, "/logout")).await
 }
 
@@ -48,7 +46,7 @@ async fn is_in(browser: &Browser, gateway: &Gateway) {
     browser.fetch(&gateway.url("/_sso/session")).await.expect(200);
 }
 
-async fn is_out(browser: &Browser, gateway: &Gateway) {
+pub async fn is_out(browser: &Browser, gateway: &Gateway) {
     browser.fetch(&gateway.url("/_sso/session")).await.expect(401);
 }
 
@@ -400,67 +398,4 @@ async fn our_own_sign_out_takes_the_apps_cookies_too() {
     assert!(cookie(&browser, "sessionid").is_some());
     browser.send(by_link(&gateway, "GET", "/_sso/sign-out")).await.expect(302);
     assert_eq!(cookie(&browser, "sessionid"), None);
-}
-
-const ON_END: &str =
-    "[apps.lms.logout]\npaths = [\"/logout\"]\non_end = { url = \"/internal/end?user={sub}\" }\n";
-
-#[tokio::test]
-async fn the_app_is_told_when_a_session_ends_at_our_own_address_and_not_at_its_own() {
-    let (gateway, rogue, app) = World::with_rogue(ON_END).await;
-    rogue.person(json!({"sub": "a&b/c", "name": "x"}));
-    let browser = signed_in(&gateway).await;
-    app.forget();
-    browser.send(by_link(&gateway, "GET", "/_sso/sign-out")).await.expect(302);
-    app.has_received(1).await;
-    let told = app.last();
-    assert_eq!((told.method(), told.target()), ("POST", "/internal/end?user=a%26b%2Fc"));
-    assert_eq!(told.header("host").unwrap(), gateway.world.address().to_string());
-    assert_eq!(told.header("content-length").as_deref(), Some("0"));
-    assert!(told.header("cookie").is_none());
-
-    answers(&app, || Answer::redirect(302, "/login"));
-    let browser = signed_in(&gateway).await;
-    app.forget();
-    leave(&browser, &gateway, "GET").await.expect(302);
-    is_out(&browser, &gateway).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let asked: Vec<String> = app.received().iter().map(|request| request.target().to_owned()).collect();
-    assert_eq!(asked, ["/logout"]);
-}
-
-#[tokio::test]
-async fn the_app_is_told_again_when_it_could_not_hear_and_the_log_says_when_it_refuses() {
-    let (gateway, _rogue, app) = World::with_rogue(ON_END).await;
-    let browser = signed_in(&gateway).await;
-    app.forget();
-    app.answer(|_| Answer::of(503, "text/plain", "later"));
-    browser.send(by_link(&gateway, "GET", "/_sso/sign-out")).await.expect(302);
-    app.has_received(1).await;
-    app.answer(|_| Answer::of(204, "text/plain", ""));
-    app.has_received(2).await;
-
-    app.answer(|_| Answer::text("hello"));
-    let browser = signed_in(&gateway).await;
-    app.answer(|_| Answer::of(403, "text/plain", "no"));
-    browser.send(by_link(&gateway, "GET", "/_sso/sign-out")).await.expect(302);
-    gateway.logs("refuses to be told").await;
-}
-
-#[tokio::test]
-async fn no_browser_calls_what_ends_sessions_in_the_app() {
-    let (gateway, _rogue, app) = World::with_rogue(ON_END).await;
-    let browser = signed_in(&gateway).await;
-    app.forget();
-    for (method, target, status) in [
-        ("POST", "/internal/end?user=x", 403),
-        ("GET", "/internal/end", 403),
-        ("GET", "/internal/END", 400),
-        ("GET", "/x/../internal/end", 400),
-        ("GET", "/internal/%65nd", 400),
-    ] {
-        let ask = by_link(&gateway, method, "/").target(target);
-        browser.send(ask).await.expect(status);
-    }
-    assert!(app.received().is_empty(), "{:?}", app.received());
 }

@@ -140,8 +140,11 @@ mod embedding;
 /// Sign-out, here and at the provider.
 mod signing_out;
 
-/// Sign-out at an app's own address, and the app's own session.
+/// Sign-out at an app's own address, and the app's cookies.
 mod app_logout;
+
+/// The app told of a session's end.
+mod app_told;
 
 /// Sign-outs that the provider tells of without a browser.
 mod back_channel_logout;

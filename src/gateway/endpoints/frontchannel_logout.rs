@@ -13,6 +13,7 @@ use crate::foundation::body::Body;
 use crate::gateway::answer::own;
 use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
+use crate::gateway::own_session::telling;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
 use crate::gateway::{Worker, authentication, query};
@@ -66,6 +67,7 @@ pub async fn answer(
         if let Some(person) = leaving.filter(|person| is_named(&person.live.data())) {
             if !person.live.is_ended() {
                 gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
+                telling::tell(gateway, Some(app), &person.live.data());
                 ended += 1;
             }
             // What was to be set for a session that is over now is deleted instead.

@@ -17,7 +17,8 @@ use crate::gateway::apps::{Endpoint, Protected};
 use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
 use crate::gateway::negotiation::{Sender, is_speculative};
-use crate::gateway::own_session::{cookies, on_end};
+use crate::gateway::own_session::cookies;
+use crate::gateway::own_session::telling::{AtHome, tell_of_sign_out};
 use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD, frame};
 use crate::gateway::request::Facts;
 use crate::gateway::ticket::{open, seal};
@@ -61,11 +62,10 @@ pub async fn sign_out(
     }
     if let Some(person) = &person {
         end(worker, app, person, By::User, trail).await?;
-        on_end::tell(&worker.gateway, Some(app), &person.live.data());
     }
     // What was to be set for a session that is over now is deleted instead.
     trail.cookies = cookies_after(app, person.as_ref(), &parts.headers);
-    trail.cookies.extend(cookies::clear(app, &parts.headers, &HeaderMap::new()));
+    trail.cookies.extend(cookies::clear(&worker.gateway, &app.origin, &parts.headers, None));
     leave(worker, app, person.as_ref(), back, &parts.method, &parts.headers)
 }
 
@@ -75,19 +75,27 @@ pub enum By {
     /// At our own endpoint.
     User,
     /// At an address of the app's own.
-    App,
+    App(AtHome),
 }
 
 impl By {
     const fn name(self) -> &'static str {
         match self {
             Self::User => "user",
-            Self::App => "app",
+            Self::App(_) => "app",
+        }
+    }
+
+    const fn at_home(self) -> AtHome {
+        match self {
+            Self::User => AtHome::Unknown,
+            Self::App(at_home) => at_home,
         }
     }
 }
 
-/// Ends a person's session here, in the store first, and revokes its tokens.
+/// Ends a person's session here, in the store first, revokes its tokens, and tells the apps. To its end, also when the
+/// browser does not wait for it.
 ///
 /// # Errors
 /// When the store cannot end it: then it is not reported as ended.
@@ -98,17 +106,24 @@ pub async fn end(
     by: By,
     trail: &Trail,
 ) -> Result<(), Failure> {
-    worker.gateway.sessions.end(&person.live).await.map_err(Failure::Store)?;
-    let data = person.live.data();
-    let (name, provider) = (&app.settings.name, &data.provider);
-    if let Some(provider) = app.provider_named(provider) {
-        renewal::revoke(&worker.gateway, provider, &data);
-    }
-    let by = by.name();
-    worker.gateway.metrics.sign_out(provider, by);
-    let (client, subject) = (trail.record.client, trail.record.subject.as_deref());
-    tracing::info!(target: AUDIT, event = "sign_out", by, %client, app = %name, %provider, subject, "signed out");
-    Ok(())
+    let (gateway, number, live) = (Arc::clone(&worker.gateway), app.number, Arc::clone(&person.live));
+    let (client, subject) = (trail.record.client, trail.record.subject.clone());
+    let ending = worker.gateway.control.spawn(async move {
+        gateway.sessions.end(&live).await?;
+        let Some(app) = gateway.apps.get(number) else { return Ok(()) };
+        let data = live.data();
+        let (name, provider) = (&app.settings.name, &data.provider);
+        if let Some(provider) = app.provider_named(provider) {
+            renewal::revoke(&gateway, provider, &data);
+        }
+        let (at_home, by) = (by.at_home(), by.name());
+        gateway.metrics.sign_out(provider, by);
+        tracing::info!(target: AUDIT, event = "sign_out", by, %client, app = %name, %provider, subject = subject.as_deref(), "signed out");
+        tell_of_sign_out(&gateway, app, at_home, &data).await;
+        Ok(())
+    });
+    let ended = ending.await.map_err(|_| Failure::Internal("a sign-out was cut off"))?;
+    ended.map_err(Failure::Store)
 }
 
 /// The cookies of ours that an answer after a sign-out sets: the session's are deleted.

@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::way::names;
 use crate::foundation::origin::Scheme;
@@ -68,30 +68,40 @@ pub fn hand_over(
     let same = last.is_some_and(|last| marks.iter().any(|mark| mark.as_bytes() == last));
     let mut set = Vec::new();
     if !same {
-        set.extend(here().flat_map(|app| clear(app, headers, &HeaderMap::new())));
+        set.extend(clear(gateway, &app.origin, headers, None));
     }
     set.extend(marks.first().and_then(|mark| app.cookies.remember_person(mark)));
     set
 }
 
-/// `Set-Cookie` values that delete the app's cookies, but for those that its own `answer` sets.
-pub fn clear(app: &Protected, headers: &HeaderMap, answer: &HeaderMap) -> Vec<HeaderValue> {
-    let set = |name: &[u8]| {
-        answer.get_all(http::header::SET_COOKIE).iter().any(|set| {
-            set.as_bytes().split(|byte| *byte == b'=').next().is_some_and(|set| set.trim_ascii() == name)
-        })
-    };
+/// `Set-Cookie` values that delete the cookies which the apps of an origin name, but for those that an `answer` of an
+/// app's sets.
+pub fn clear(
+    gateway: &Gateway,
+    origin: &str,
+    headers: &HeaderMap,
+    answer: Option<&HeaderMap>,
+) -> Vec<HeaderValue> {
+    let set: Vec<&[u8]> = answer.into_iter().flat_map(set_by).collect();
     let mut values = Vec::new();
-    for cookie in &app.settings.own_session.cookies {
-        let named: Vec<&[u8]> = match cookie.extent {
-            Extent::Whole => vec![cookie.name.as_bytes()],
-            Extent::Beginning => names(headers).filter(|name| cookie.is(name)).take(MOST).collect(),
-        };
-        for name in named.into_iter().filter(|name| !set(name) && !app.cookies.is_own(name)) {
-            values.extend(deletions(app, cookie, name));
+    for app in gateway.apps.iter().filter(|app| app.origin == origin) {
+        for cookie in &app.settings.own_session.cookies {
+            let named: Vec<&[u8]> = match cookie.extent {
+                Extent::Whole => vec![cookie.name.as_bytes()],
+                Extent::Beginning => names(headers).filter(|name| cookie.is(name)).take(MOST).collect(),
+            };
+            for name in named.into_iter().filter(|name| !set.contains(name) && !app.cookies.is_own(name)) {
+                values.extend(deletions(app, cookie, name));
+            }
         }
     }
     values
+}
+
+/// The names of the cookies that an answer sets.
+fn set_by(answer: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let sets = answer.get_all(SET_COOKIE).iter().map(HeaderValue::as_bytes);
+    sets.filter_map(|set| set.split(|byte| *byte == b'=').next()).map(<[u8]>::trim_ascii)
 }
 
 /// A cookie goes only by the very name, path and domain that it was set with (RFC 6265bis section 5.7).

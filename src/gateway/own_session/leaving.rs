@@ -15,8 +15,9 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use url::Url;
 
+use super::cookies;
+use super::telling::AtHome;
 use super::way::{Said, Way};
-use super::{cookies, on_end};
 use crate::foundation::body::Body;
 use crate::gateway::answer::{own, redirect};
 use crate::gateway::apps::{Endpoint, Protected};
@@ -178,18 +179,17 @@ async fn finish(
     to: Option<Url>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    let nothing = HeaderMap::new();
-    let set = answer.as_ref().map_or(&nothing, Response::headers);
-    let down = !answer.as_ref().is_ok_and(|answer| !answer.status().is_server_error());
-    let theirs: Vec<HeaderValue> = set.get_all(SET_COOKIE).iter().cloned().collect();
-    let mut ours = cookies::clear(app, &asked.headers, set);
-    if let Err(failure) = sign_out::end(worker, app, person, By::App, trail).await {
+    let set = answer.as_ref().ok().map(Response::headers);
+    let theirs: Vec<HeaderValue> = set.into_iter().flat_map(|set| set.get_all(SET_COOKIE)).cloned().collect();
+    let home = match &answer {
+        Ok(answer) if !answer.status().is_server_error() => AtHome::Done,
+        _ => AtHome::Unknown,
+    };
+    let mut ours = cookies::clear(&worker.gateway, &app.origin, &asked.headers, set);
+    if let Err(failure) = sign_out::end(worker, app, person, By::App(home), trail).await {
         // What the app has done is done.
         trail.cookies.extend(theirs);
         return Err(failure);
-    }
-    if down {
-        on_end::tell(&worker.gateway, Some(app), &person.live.data());
     }
     ours.extend(sign_out::cookies_after(app, Some(person), &asked.headers));
     if way == Way::Script {

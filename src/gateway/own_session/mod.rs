@@ -1,11 +1,13 @@
 //! The session that an app keeps of its own, beside ours: how both end together.
 //!
 //! An app's own sign-out addresses end our session too ([`leaving`]); its cookies are cleared when another person
-//! signs in with the same browser ([`cookies`]); and when a session ends elsewhere, the app is told ([`on_end`]).
+//! signs in with the same browser ([`cookies`]); and when a session ends elsewhere, the app is told ([`telling`]), by
+//! the operator's request ([`on_end`]).
 
 pub mod cookies;
 pub mod leaving;
 pub mod on_end;
+pub mod telling;
 mod way;
 
 use self::cookies::AppCookie;

@@ -1,45 +1,16 @@
-//! How an app is told that somebody's session ended elsewhere: by a request of ours to it, in the background.
+//! The request by which an app is told that a session ended, as the operator writes it: a method and a path of the
+//! app's, in which the person's identifier and the provider's name are filled in.
 //!
-//! The request is the operator's, with the person's identifier filled in; it goes to the app's upstream and nowhere
-//! else. What ends wait in a bounded queue that one worker empties, a few at once; each is tried a few times.
+//! SECURITY: nothing else of it comes from a person, a provider or a request, and what is filled in can't make another
+//! path of it. How and when it is sent is in `telling`.
 
-use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
-use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Limited};
+use http::{Method, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use crate::foundation::body::Body;
-use crate::gateway::apps::Protected;
-use crate::gateway::{Gateway, Worker};
 use crate::identity::access::{Ambiguous, Paths};
-use crate::identity::claims::{Claims, Tokens};
 use crate::identity::readings::Path;
-use crate::sessions::{Ended, SessionData};
-use crate::telemetry::SubjectInLogs;
-use crate::upstream::{Fields, UpstreamError};
-
-/// The most ends that wait.
-const QUEUE: usize = 10_000;
-
-/// How many requests are on their way at once.
-const AT_ONCE: usize = 8;
-
-/// The pauses before each try but the first.
-const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
-
-/// How long one try may take, whatever the app's own limits.
-const LONGEST: Duration = Duration::from_secs(30);
-
-/// How much of the app's answer is read.
-const ANSWER: usize = 64 * 1024;
+use crate::sessions::Ended;
 
 /// What stands as it is in a path or query (RFC 3986 section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -124,8 +95,13 @@ impl OnEnd {
         self.closed.hold(path)
     }
 
+    /// Its method.
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
     /// The target for one person; `None` when the app could read another path in it.
-    fn target(&self, ended: &Ended) -> Option<Uri> {
+    pub fn target(&self, ended: &Ended) -> Option<Uri> {
         let mut filled = String::new();
         for piece in &self.target {
             match piece {
@@ -139,162 +115,6 @@ impl OnEnd {
         let held = Path::parse(target.path()).is_ok_and(|path| self.is_at(&path) == Ok(true));
         held.then(|| Uri::from(target))
     }
-}
-
-/// Ends that apps are to be told of. One for the whole process.
-#[derive(Debug)]
-pub struct Ends {
-    sender: Sender<Task>,
-    receiver: Mutex<Option<Receiver<Task>>>,
-}
-
-#[derive(Debug)]
-struct Task {
-    app: usize,
-    ended: Ended,
-}
-
-impl Default for Ends {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        Self { sender, receiver: Mutex::new(Some(receiver)) }
-    }
-}
-
-impl Ends {
-    fn take(&self) -> Option<Receiver<Task>> {
-        self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// Tells the apps of an origin that this session is over; all apps that it may have been used for, where it is not
-/// known for which. Returns at once.
-pub fn tell(gateway: &Gateway, at: Option<&Protected>, data: &SessionData) {
-    let (provider, subject) = (data.provider.clone(), data.subject.clone());
-    let app = at.map(|app| app.settings.name.clone());
-    tell_of(gateway, &Ended { provider, subject, app });
-}
-
-/// The same of a session of which only this is known.
-pub fn tell_of(gateway: &Gateway, ended: &Ended) {
-    let at = ended.app.as_ref().and_then(|name| gateway.apps.iter().find(|app| app.settings.name == *name));
-    for app in &gateway.apps {
-        let told = app.settings.own_session.on_end.is_some()
-            && app.provider_named(&ended.provider).is_some()
-            && at.is_none_or(|at| at.origin == app.origin);
-        if told && gateway.ends.sender.try_send(Task { app: app.number, ended: ended.clone() }).is_err() {
-            let name = &app.settings.name;
-            tracing::error!(app = %name, "too many ends of sessions wait to be told to the app; this one is not");
-        }
-    }
-}
-
-/// Empties the queue, on one worker: the first that comes. Returns when there is nothing to be done here.
-pub async fn carry_out(worker: Rc<Worker>) {
-    if worker.gateway.apps.iter().all(|app| app.settings.own_session.on_end.is_none()) {
-        return;
-    }
-    let Some(mut ends) = worker.gateway.ends.take() else { return };
-    let room = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some(task) = ends.recv().await {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-        let worker = Rc::clone(&worker);
-        tokio::task::spawn_local(async move {
-            if let Some(app) = worker.gateway.apps.get(task.app)
-                && let Some(on_end) = &app.settings.own_session.on_end
-            {
-                insist(&worker, app, on_end, &task.ended).await;
-            }
-            drop(place);
-        });
-    }
-}
-
-/// How one try ended that brought nothing.
-enum Failed {
-    /// The app could not be reached, or was not able.
-    Later(String),
-    /// It does not want this request.
-    Refused(StatusCode),
-}
-
-async fn insist(worker: &Worker, app: &Protected, on_end: &OnEnd, ended: &Ended) {
-    let name = &app.settings.name;
-    let subject = (worker.gateway.subject_in_logs == SubjectInLogs::Named).then_some(&*ended.subject);
-    let Some(target) = on_end.target(ended) else {
-        tracing::error!(app = %name, subject, "the app is not told of a session's end: the person's identifier does not fit into the path of logout.on_end");
-        return;
-    };
-    let mut pauses = PAUSES.iter();
-    loop {
-        match ask(worker, app, on_end, target.clone(), ended).await {
-            Ok(status) => {
-                tracing::debug!(app = %name, subject, status = status.as_u16(), "the app was told of a session's end");
-                return;
-            }
-            Err(Failed::Refused(status)) => {
-                tracing::error!(app = %name, subject, status = status.as_u16(), mend = "correct logout.on_end, or what the app answers there", "the app refuses to be told of a session's end");
-                return;
-            }
-            Err(Failed::Later(error)) => match pauses.next() {
-                Some(pause) => tokio::time::sleep(*pause).await,
-                None => {
-                    tracing::error!(app = %name, subject, error, "the app could not be told of a session's end; the person's session there may go on");
-                    return;
-                }
-            },
-        }
-    }
-}
-
-async fn ask(
-    worker: &Worker,
-    app: &Protected,
-    on_end: &OnEnd,
-    target: Uri,
-    ended: &Ended,
-) -> Result<StatusCode, Failed> {
-    let mut request = Request::new(Body::empty());
-    *request.method_mut() = on_end.method.clone();
-    *request.uri_mut() = target;
-    let headers = request.headers_mut();
-    let host = HeaderValue::try_from(app.settings.origin.authority());
-    headers.insert(HOST, host.map_err(|error| Failed::Later(error.to_string()))?);
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Vestibule/", env!("CARGO_PKG_VERSION"))));
-    if !matches!(on_end.method, Method::GET | Method::DELETE) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-    }
-    let fields = identity(app, ended);
-    let upstream = worker.upstream(app).map_err(|failure| Failed::Later(failure.to_string()))?;
-    let asked = tokio::time::timeout(LONGEST, async {
-        let answer = upstream.exchange(request, &fields).await?;
-        let status = answer.status();
-        // Whatever it says, the connection may serve again when it is read.
-        Limited::new(answer.into_body(), ANSWER).collect().await.map(drop).unwrap_or_default();
-        Ok::<_, UpstreamError>(status)
-    });
-    let status = match asked.await {
-        Ok(Ok(status)) => status,
-        Ok(Err(error)) => return Err(Failed::Later(error.to_string())),
-        Err(_) => return Err(Failed::Later(format!("no answer within {LONGEST:?}"))),
-    };
-    match status {
-        // Nobody is signed in there: that is what was wanted.
-        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(status),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Err(Failed::Later(status.to_string())),
-        _ if status.is_client_error() => Err(Failed::Refused(status)),
-        _ if status.is_server_error() => Err(Failed::Later(status.to_string())),
-        _ => Ok(status),
-    }
-}
-
-/// The identity headers that follow from the person's identifier alone: nothing else is known of somebody whose
-/// session may have ended on another machine.
-fn identity(app: &Protected, ended: &Ended) -> Fields {
-    let claims = Claims(Map::from_iter([(SUBJECT.to_owned(), Value::from(ended.subject.as_str()))]));
-    let nothing = Tokens { access: None, id: None, refresh: None, proof_key: None };
-    let rendered = app.settings.headers.render(&claims, &nothing);
-    Fields::written(rendered.headers.iter().map(|(name, value)| (name, value)))
 }
 
 #[cfg(test)]

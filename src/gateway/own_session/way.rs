@@ -91,7 +91,7 @@ impl Said {
 }
 
 /// Whether a redirect only tidies the address: another final slash, scheme or host.
-fn is_another_spelling(at: &Url, to: &Url) -> bool {
+pub(super) fn is_another_spelling(at: &Url, to: &Url) -> bool {
     let bare = |url: &Url| url.path().trim_end_matches('/').to_owned();
     let same = at.path() == to.path() && at.query() == to.query();
     bare(at) == bare(to) && (at.path() != to.path() || same && at.origin() != to.origin())
