@@ -259,6 +259,7 @@ async fn a_script_gets_the_apps_answer_and_where_to_go_on() {
 #[tokio::test]
 async fn nobody_signs_in_to_sign_out() {
     let (gateway, rogue, app) = World::with_rogue(PATHS).await;
+    let gateway = gateway.ready().await;
     let browser = Browser::new();
     let sent = leave(&browser, &gateway, "GET").await.expect(302);
     assert_eq!(sent.location().as_str(), gateway.url("/_sso/sign-out"));

@@ -119,10 +119,11 @@ struct Embedded {
 
 impl Embedded {
     async fn with(cookie: &str) -> Self {
-        Self::at(LMS, cookie).await
+        Self::at(LMS, cookie, "").await
     }
 
-    async fn at(lms_host: &'static str, cookie: &str) -> Self {
+    /// `lines` follow the tool's table.
+    async fn at(lms_host: &'static str, cookie: &str, lines: &str) -> Self {
         let (world, rogue, tool) = (World::new(), Rogue::start().await, Server::start().await);
         let (issued, _) = certificate(&[TOOL, lms_host]);
         let (cert, key) = (world.dir.path().join("tool.pem"), world.dir.path().join("tool.key"));
@@ -132,7 +133,8 @@ impl Embedded {
         let config = format!("[server]\ntls = {{ cert = {cert:?}, key = {key:?} }}\n")
             + &rogue.table("rogue", "")
             + &format!("[session.cookie]\n{cookie}\n")
-            + &world.app_at("tool", &url, &tool.origin());
+            + &world.app_at("tool", &url, &tool.origin())
+            + lines;
         let gateway = world.start(&config).await;
         tool.answer(|request| {
             let name = request.header("x-auth-email").unwrap_or_default();
@@ -162,6 +164,12 @@ impl Embedded {
         let ip = self.gateway.address().ip();
         let rules = format!("--host-resolver-rules=MAP {TOOL} {ip},MAP {} 127.0.0.1", self.lms_host);
         Chromium::with("ru-RU", &[&rules, "--ignore-certificate-errors"], preferences).await
+    }
+
+    /// What cookies the tool got with the last request for its page.
+    fn cookies_at_the_lesson(&self) -> Option<String> {
+        let received = self.tool.received();
+        received.iter().rev().find(|request| request.path() == "/lesson")?.header("cookie")
     }
 
     fn page(&self) -> String {
@@ -212,7 +220,7 @@ async fn chromium_signs_in_inside_the_frame_with_cookies_of_its_own_for_each_pag
 
 #[tokio::test]
 async fn chromium_signs_in_inside_a_frame_of_the_tools_own_site_with_no_further_ado() {
-    let school = Embedded::at("www.vendor.test", "").await;
+    let school = Embedded::at("www.vendor.test", "", "").await;
     let chromium = school.chromium(json!({})).await;
     for _ in 0..2 {
         chromium.goto(&school.page()).await;
@@ -316,7 +324,7 @@ async fn a_sign_in_by_code_is_begun_in_a_window() {
 async fn chromium_loses_no_form_in_a_frame_whose_session_has_ended() {
     // In another site's page, with cookies of its own there; and in a page of the tool's own site.
     for (lms_host, cookie) in [(LMS, "same_site = \"none\"\npartitioned = true\n"), ("www.vendor.test", "")] {
-        let school = Embedded::at(lms_host, &format!("{cookie}[session]\nidle_timeout = \"2s\"")).await;
+        let school = Embedded::at(lms_host, &format!("{cookie}[session]\nidle_timeout = \"2s\""), "").await;
         shows_a_form(&school.tool);
         let chromium = school.chromium(json!({})).await;
         chromium.goto(&school.page()).await;
@@ -346,5 +354,52 @@ async fn chromium_says_in_the_frame_that_nothing_was_sent_where_nobody_can_sign_
     chromium.enter_new_window().await;
     chromium.is_at(&format!("https://{TOOL}:{}/lesson", school.gateway.address().port())).await;
     assert!(school.tool.received().iter().all(|request| request.method() == "GET"));
+}
+
+#[tokio::test]
+async fn chromium_loses_the_previous_persons_app_cookies_however_they_were_set_in_a_frame_and_in_a_window() {
+    let clear = "[apps.tool.logout]\nclear_cookies = [\"plain\", \"framed\", \"part*\", \"__Host-own\", \
+                 { name = \"wide\", path = \"/lesson\", domain = \"vendor.test\" }]\n";
+    let school = Embedded::at(LMS, "same_site = \"none\"\npartitioned = true", clear).await;
+    let (chromium, window) = (school.chromium(json!({})).await, school.gateway.address().port());
+    let window = format!("https://{TOOL}:{window}/lesson");
+    for framed in [true, false] {
+        school.tool.answer(|request| {
+            let name = request.header("x-auth-email").unwrap_or_default();
+            Answer::of(200, "text/html", format!("<!DOCTYPE html><p>In as {name}</p>"))
+                .with("Set-Cookie", "plain=1; Path=/")
+                .with("Set-Cookie", "framed=1; Path=/; Secure; SameSite=None")
+                .with("Set-Cookie", "partitioned=1; Path=/; Secure; SameSite=None; Partitioned")
+                .with("Set-Cookie", "__Host-own=1; Path=/; Secure; HttpOnly; SameSite=None; Partitioned")
+                .with("Set-Cookie", "wide=1; Path=/lesson; Domain=vendor.test; Secure; SameSite=None")
+                .with("Set-Cookie", "kept=1; Path=/; Secure; SameSite=None; Partitioned")
+        });
+        school.rogue.person(json!({"sub": "u-1", "email": "anna@school.example"}));
+        if framed {
+            chromium.goto(&school.page()).await;
+            chromium.enter_frame().await;
+        } else {
+            chromium.goto(&window).await;
+        }
+        chromium.reads("In as anna@school.example").await;
+        chromium.run("document.body.id = 'old'; location.reload()").await;
+        while chromium.run("return document.body?.id").await == json!("old") {}
+        chromium.reads("In as anna@school.example").await;
+        let brought = school.cookies_at_the_lesson().unwrap();
+        // Whether a frame keeps others is the browser's affair.
+        let in_window = ["plain", "framed", "wide"].into_iter().filter(|_| !framed);
+        for name in in_window.chain(["partitioned", "__Host-own", "kept"]) {
+            assert!(brought.contains(&format!("{name}=1")), "{name}: {brought}");
+        }
+
+        school.tool.answer(|request| {
+            let name = request.header("x-auth-email").unwrap_or_default();
+            Answer::of(200, "text/html", format!("<!DOCTYPE html><p>In as {name}</p>"))
+        });
+        school.rogue.person(json!({"sub": "u-2", "email": "boris@school.example"}));
+        chromium.run("location = '/_sso/sign-in?return_to=%2Flesson'").await;
+        chromium.reads("In as boris@school.example").await;
+        assert_eq!(school.cookies_at_the_lesson().as_deref(), Some("kept=1"), "framed: {framed}");
+    }
     chromium.close().await;
 }

@@ -19,6 +19,10 @@ const MOST: usize = 200;
 /// A deletion's attributes.
 const OVER: &str = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
 
+/// What more of them over https. A browser takes none without `SameSite=None` in a frame of another site's page, and
+/// keeps what was set there with `Partitioned` apart from what was set without: it takes two to delete either.
+const IN_ANY_FRAME: [&str; 2] = ["; Secure; SameSite=None", "; Secure; SameSite=None; Partitioned"];
+
 /// A cookie that an app sets, as the configuration names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppCookie {
@@ -108,8 +112,8 @@ fn set_by(answer: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 fn deletions(app: &Protected, cookie: &AppCookie, name: &[u8]) -> Vec<HeaderValue> {
     let prefix = &app.settings.prefix;
     let below = format!("{prefix}/");
-    // RFC 6265bis section 4.1.3.2: such a cookie has this path and no domain.
-    let bound = name.starts_with(b"__Host-");
+    // RFC 6265bis section 4.1.3.2: such a cookie has this path and no domain, whatever the prefix's case.
+    let bound = name.get(..7).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"__Host-"));
     let paths = match &cookie.path {
         _ if bound => vec!["/"],
         Some(path) => vec![path.as_str()],
@@ -118,12 +122,15 @@ fn deletions(app: &Protected, cookie: &AppCookie, name: &[u8]) -> Vec<HeaderValu
     };
     let domain = cookie.domain.as_ref().filter(|_| !bound);
     let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
-    let secure = if app.settings.origin.scheme() == Scheme::Https { "; Secure" } else { "" };
-    let value = |path| {
-        let attributes = format!("=; {OVER}; Path={path}{domain}{secure}");
+    let kinds: &[&str] = match app.settings.origin.scheme() {
+        Scheme::Https => &IN_ANY_FRAME,
+        Scheme::Http => &[""],
+    };
+    let value = |(path, kind)| {
+        let attributes = format!("=; {OVER}; Path={path}{domain}; HttpOnly{kind}");
         HeaderValue::from_bytes(&[name, attributes.as_bytes()].concat()).ok()
     };
-    paths.into_iter().filter_map(value).collect()
+    paths.into_iter().flat_map(|path| kinds.iter().map(move |kind| (path, kind))).filter_map(value).collect()
 }
 
 /// What stands for a person in a browser, under each key of the ring.
