@@ -7,6 +7,7 @@
 //! that, and when its tokens are due ([`renewal`]).
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use http::header::HeaderValue;
 use super::Worker;
 use super::apps::Protected;
 use super::failure::Failure;
+use super::own_session::cookies::Marks;
 use super::profile::{Holder, Profile};
 use super::renewal;
 use super::request::Survey;
@@ -40,6 +42,8 @@ pub struct Known {
     version: Version,
     /// The content that the cookie holds.
     carried: Version,
+    /// What stands for them in a browser, once it was needed.
+    marks: OnceCell<Marks>,
 }
 
 impl Deref for Person {
@@ -54,6 +58,11 @@ impl Person {
     /// How a person is called, for our own pages.
     pub fn display_name(&self) -> Option<String> {
         name_in(&self.live.data().claims)
+    }
+
+    /// What stands for them in a browser on this app's host.
+    pub fn marks(&self, make: impl FnOnce() -> Marks) -> &Marks {
+        self.0.marks.get_or_init(make)
     }
 
     /// Whether this is what the session holds and nothing is to be done about it.
@@ -247,7 +256,8 @@ fn meet(
         let (header, reason) = (&omitted.header, &omitted.reason);
         tracing::warn!(app = %app.settings.name, %header, %reason, "an identity header, or a part of it, is left out");
     }
-    let person = Person(Rc::new(Known { live, profile: Rc::new(profile), version, carried }));
+    let person =
+        Person(Rc::new(Known { live, profile: Rc::new(profile), version, carried, marks: OnceCell::new() }));
     worker.opened.keep(app.number, presented.as_bytes(), person.clone());
     person
 }

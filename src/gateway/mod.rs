@@ -68,6 +68,7 @@ use self::kept_forms::{Room, Sent};
 use self::login::Wish;
 use self::negotiation::{Intent, Unsigned};
 use self::opened::Opened;
+use self::own_session::cookies::Newcomer;
 use self::own_session::leaving;
 use self::own_session::telling::Ends;
 use self::pages::{Pages, Unsent, frame};
@@ -217,6 +218,10 @@ impl Worker {
                 } else {
                     (None, None)
                 };
+                let newcomer = Newcomer::of(gateway, app, person.as_ref(), request.headers());
+                if let Some(newcomer) = &newcomer {
+                    newcomer.hide(app, request.headers_mut());
+                }
                 let onward = Onward { request, instead, marks };
                 let answer = forwarding::forward(self, app, visitor, admission, person, onward).await;
                 if let (Err(Failure::Upstream(error)), Some(spare)) = (&answer, spare)
@@ -225,6 +230,9 @@ impl Worker {
                     Box::pin(spare.keep(self, app, trail)).await;
                 }
                 let answer = answer?;
+                if let Some(newcomer) = newcomer {
+                    trail.cookies.extend(newcomer.set(answer.headers()));
+                }
                 if !trail.cookies.is_empty() && response::is_for_everybody(answer.headers()) {
                     // SECURITY: a shared cache would hand this person's cookie to others.
                     trail.cookies.clear();

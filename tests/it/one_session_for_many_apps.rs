@@ -279,3 +279,40 @@ async fn over_tls_the_shared_cookie_is_secure_and_says_so_by_its_name() {
     let session = cookies.iter().find(|cookie| cookie.name == "__Secure-vestibule").unwrap();
     assert!(session.wide && session.secure && session.host == "school.localhost", "{session:?}");
 }
+
+#[tokio::test]
+async fn another_person_does_not_land_in_the_previous_ones_session_of_an_app_where_they_never_signed_in() {
+    let clear = "[apps.talk.logout]\nclear_cookies = [\"talk*\", { name = \"deep\", path = \"/a\" }]\n";
+    let school = School::with("", "", clear).await;
+    let person = |sub: &str| school.rogue.person(json!({"sub": sub, "name": sub}));
+    let own = |value: &'static str| {
+        school.talk.answer(move |request| match request.path() {
+            "/in" => Answer::text("in").with("Set-Cookie", &format!("talk-sid={value}; Path=/")),
+            _ => Answer::text("page"),
+        });
+    };
+    let talks = async |path: &str| {
+        school.browser.visit(&school.at(1, path)).await.expect(200);
+        school.talk.last().header("cookie").unwrap_or_default()
+    };
+    own("first");
+    person("u-1");
+    school.browser.visit(&school.at(0, "/")).await.expect(200);
+    talks("/in").await;
+    assert_eq!(talks("/").await, "talk-sid=first");
+    assert_eq!(talks("/").await, "talk-sid=first");
+    // Another person signs in, at the other app.
+    person("u-2");
+    school.browser.visit(&school.at(0, "/_sso/sign-in?return_to=/")).await.expect(200);
+    assert_eq!(talks("/").await, "", "what the previous person left is not shown to the app");
+    assert_eq!(talks("/").await, "");
+    own("second");
+    talks("/in").await;
+    assert_eq!(talks("/").await, "talk-sid=second");
+    // What the app sets in the very answer stays, and is the new person's.
+    person("u-1");
+    school.browser.visit(&school.at(0, "/_sso/sign-in?return_to=/")).await.expect(200);
+    own("third");
+    assert_eq!(talks("/in").await, "");
+    assert_eq!(talks("/").await, "talk-sid=third");
+}

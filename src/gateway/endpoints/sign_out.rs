@@ -65,7 +65,7 @@ pub async fn sign_out(
     }
     // What was to be set for a session that is over now is deleted instead.
     trail.cookies = cookies_after(app, person.as_ref(), &parts.headers);
-    trail.cookies.extend(cookies::clear(&worker.gateway, &app.origin, &parts.headers, None));
+    trail.cookies.extend(cookies::clear(&worker.gateway, app, &parts.headers, None));
     leave(worker, app, person.as_ref(), back, &parts.method, &parts.headers)
 }
 

@@ -2,7 +2,8 @@
 //! previous person's session of the app.
 //!
 //! Who was signed in last outlives the session: a cookie of ours holds a keyed hash of the person, which tells
-//! nobody who it was. A browser that brings none is taken for another person's.
+//! nobody who it was. A browser that brings none is taken for another person's. Where a domain shares the session
+//! people come without signing in on this host, and so each request tells who was here last.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +13,7 @@ use super::way::names;
 use crate::foundation::origin::Scheme;
 use crate::gateway::Gateway;
 use crate::gateway::apps::Protected;
+use crate::gateway::authentication::Person;
 
 /// The most cookies of a browser that are cleared by a pattern; browsers keep up to 180 of a site.
 const MOST: usize = 200;
@@ -63,32 +65,97 @@ pub fn hand_over(
     provider: &str,
     subject: &str,
 ) -> Vec<HeaderValue> {
-    let here = || gateway.apps.iter().filter(|other| other.origin == app.origin);
-    if here().all(|app| app.settings.own_session.cookies.is_empty()) {
+    if !are_named(gateway, app) {
         return Vec::new();
     }
-    let marks: Vec<String> = marks(gateway, app, provider, subject).collect();
-    let last = app.cookies.last_person(headers);
-    let same = last.is_some_and(|last| marks.iter().any(|mark| mark.as_bytes() == last));
-    let mut set = Vec::new();
-    if !same {
-        set.extend(clear(gateway, &app.origin, headers, None));
-    }
-    set.extend(marks.first().and_then(|mark| app.cookies.remember_person(mark)));
-    set
+    let marks = Marks::of(gateway, app, provider, subject);
+    let deletions =
+        if marks.are_last(app, headers) { Vec::new() } else { clear(gateway, app, headers, None) };
+    deletions.into_iter().chain(marks.remembered(app)).collect()
 }
 
-/// `Set-Cookie` values that delete the cookies which the apps of an origin name, but for those that an `answer` of an
-/// app's sets.
+/// A person who comes with a session that was begun on another host of its domain, while another person was the last
+/// one here.
+#[derive(Debug)]
+pub struct Newcomer(Vec<HeaderValue>);
+
+impl Newcomer {
+    /// Whether somebody is one; who signs in on this host is seen to by [`hand_over`].
+    pub fn of(
+        gateway: &Gateway,
+        app: &Protected,
+        person: Option<&Person>,
+        headers: &HeaderMap,
+    ) -> Option<Box<Self>> {
+        let person = person.filter(|_| app.cookies.domain().is_some() && are_named(gateway, app))?;
+        let marks = person.marks(|| {
+            let data = person.live.data();
+            Marks::of(gateway, app, &data.provider, &data.subject)
+        });
+        if marks.are_last(app, headers) {
+            return None;
+        }
+        let deletions = clear(gateway, app, headers, None).into_iter();
+        Some(Box::new(Self(deletions.chain(marks.remembered(app)).collect())))
+    }
+
+    /// Keeps the previous person's cookies from the app in this request already.
+    pub fn hide(&self, app: &Protected, headers: &mut HeaderMap) {
+        app.cookies.strip(headers, |name| self.0.iter().any(|set| named_in(set) == name));
+    }
+
+    /// What the app's answer sets besides: what it sets anew stays.
+    pub fn set(self, answer: &HeaderMap) -> impl Iterator<Item = HeaderValue> {
+        let set: Vec<&[u8]> = answer.get_all(SET_COOKIE).iter().map(named_in).collect();
+        self.0.into_iter().filter(move |deletion| !set.contains(&named_in(deletion)))
+    }
+}
+
+/// What stands for a person in a browser, under each key of the ring, the first of them first.
+#[derive(Debug)]
+pub struct Marks(Vec<String>);
+
+impl Marks {
+    fn of(gateway: &Gateway, app: &Protected, provider: &str, subject: &str) -> Self {
+        let field = format!("last person\0{}", app.origin);
+        // The length keeps provider and subject apart whatever characters they hold.
+        let person = format!("{}:{provider}{subject}", provider.len());
+        let names = gateway.sessions.keys().index_names(&field, &person);
+        Self(names.map(|mark| URL_SAFE_NO_PAD.encode(mark)).collect())
+    }
+
+    /// Whether this is the person who was here last.
+    fn are_last(&self, app: &Protected, headers: &HeaderMap) -> bool {
+        let last = app.cookies.last_person(headers);
+        last.is_some_and(|last| self.0.iter().any(|mark| mark.as_bytes() == last))
+    }
+
+    fn remembered(&self, app: &Protected) -> Option<HeaderValue> {
+        app.cookies.remember_person(self.0.first()?)
+    }
+}
+
+/// Whether an app of this origin names cookies.
+fn are_named(gateway: &Gateway, app: &Protected) -> bool {
+    of_origin(gateway, app).any(|app| !app.settings.own_session.cookies.is_empty())
+}
+
+fn of_origin<'g>(gateway: &'g Gateway, app: &Protected) -> impl Iterator<Item = &'g Protected> {
+    gateway.apps.iter().filter(move |other| other.origin == app.origin)
+}
+
+/// `Set-Cookie` values that delete the cookies which the apps of this origin name, but for those that an `answer` of
+/// the app's sets.
 pub fn clear(
     gateway: &Gateway,
-    origin: &str,
+    app: &Protected,
     headers: &HeaderMap,
     answer: Option<&HeaderMap>,
 ) -> Vec<HeaderValue> {
-    let set: Vec<&[u8]> = answer.into_iter().flat_map(set_by).collect();
+    let set: Vec<&[u8]> =
+        answer.into_iter().flat_map(|answer| answer.get_all(SET_COOKIE)).map(named_in).collect();
     let mut values = Vec::new();
-    for app in gateway.apps.iter().filter(|app| app.origin == origin) {
+    for app in of_origin(gateway, app) {
         for cookie in &app.settings.own_session.cookies {
             let named: Vec<&[u8]> = match cookie.extent {
                 Extent::Whole => vec![cookie.name.as_bytes()],
@@ -102,10 +169,9 @@ pub fn clear(
     values
 }
 
-/// The names of the cookies that an answer sets.
-fn set_by(answer: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let sets = answer.get_all(SET_COOKIE).iter().map(HeaderValue::as_bytes);
-    sets.filter_map(|set| set.split(|byte| *byte == b'=').next()).map(<[u8]>::trim_ascii)
+/// The name of the cookie that a `Set-Cookie` value is about.
+fn named_in(set: &HeaderValue) -> &[u8] {
+    set.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
 /// A cookie goes only by the very name, path and domain that it was set with (RFC 6265bis section 5.7).
@@ -131,18 +197,4 @@ fn deletions(app: &Protected, cookie: &AppCookie, name: &[u8]) -> Vec<HeaderValu
         HeaderValue::from_bytes(&[name, attributes.as_bytes()].concat()).ok()
     };
     paths.into_iter().flat_map(|path| kinds.iter().map(move |kind| (path, kind))).filter_map(value).collect()
-}
-
-/// What stands for a person in a browser, under each key of the ring.
-fn marks(gateway: &Gateway, app: &Protected, provider: &str, subject: &str) -> impl Iterator<Item = String> {
-    let field = format!("last person\0{}", app.origin);
-    // The length keeps provider and subject apart whatever characters they hold.
-    let person = format!("{}:{provider}{subject}", provider.len());
-    let marks: Vec<String> = gateway
-        .sessions
-        .keys()
-        .index_names(&field, &person)
-        .map(|mark| URL_SAFE_NO_PAD.encode(mark))
-        .collect();
-    marks.into_iter()
 }

@@ -185,7 +185,7 @@ async fn finish(
         Ok(answer) if !answer.status().is_server_error() => AtHome::Done,
         _ => AtHome::Unknown,
     };
-    let mut ours = cookies::clear(&worker.gateway, &app.origin, &asked.headers, set);
+    let mut ours = cookies::clear(&worker.gateway, app, &asked.headers, set);
     if let Err(failure) = sign_out::end(worker, app, person, By::App(home), trail).await {
         // What the app has done is done.
         trail.cookies.extend(theirs);

@@ -211,6 +211,11 @@ impl CookieNames {
         header::strip(headers, &|name| header::is_own(name, self.stem.as_bytes()));
     }
 
+    /// Takes the app's own cookies that `is` picks out of what goes to it.
+    pub fn strip(&self, headers: &mut HeaderMap, is: impl Fn(&[u8]) -> bool) {
+        header::strip(headers, &is);
+    }
+
     /// Takes out of an app's answer what would set or delete a cookie of ours.
     ///
     /// SECURITY: an app, or whoever may write headers there, must not put a session of its choice into a browser
