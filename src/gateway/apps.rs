@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use url::Url;
 
 use super::cross_origin::CrossOrigin;
@@ -261,6 +262,29 @@ impl Endpoint {
             _ => name,
         };
         NAMES.iter().find(|(_, known)| *known == name).map(|(endpoint, _)| *endpoint)
+    }
+
+    /// That it takes this method.
+    ///
+    /// # Errors
+    /// When it takes others only.
+    pub fn takes(self, method: &Method) -> Result<(), Failure> {
+        let allowed = match self {
+            Self::SignIn
+            | Self::SignedOut
+            | Self::Session
+            | Self::SessionScript
+            | Self::Jwks
+            | Self::ClientJwks => "GET, HEAD",
+            Self::Device | Self::Silent | Self::Resend | Self::RequestObject | Self::FrontchannelLogout => {
+                "GET"
+            }
+            Self::Callback | Self::Initiate | Self::SignOut => "GET, POST",
+            Self::BackchannelLogout => "POST",
+            Self::Verify => return Ok(()),
+        };
+        let takes = allowed.split(", ").any(|listed| listed == method.as_str());
+        if takes { Ok(()) } else { Err(Failure::Method { allowed }) }
     }
 
     /// Its name below the prefix.

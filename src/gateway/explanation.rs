@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use url::{ParseError, Url};
 
-use super::apps::{Endpoint, Protected};
+use super::apps::Protected;
 use super::authorization::{Decision, Denial, decide};
 use super::failure::Failure;
 use super::negotiation::{Intent, Unsigned};
@@ -116,9 +116,7 @@ fn walk(
     let mut leaves = false;
     let fit = match route(app, &facts)? {
         Route::Own(endpoint) => {
-            if let Some(allowed) = takes(endpoint).filter(|methods| !lists(methods, method)) {
-                return Err(Failure::Method { allowed });
-            }
+            endpoint.takes(method)?;
             told.decision = "own";
             told.reason = format!(
                 "the gateway's own endpoint {}: the app never sees it, rules don't apply",
@@ -257,27 +255,6 @@ fn tell_of_leaving(method: &Method, signed_in: bool, told: &mut Explanation) {
 
 /// Stands for a token of the session in what is rendered here.
 const SOME_TOKEN: &str = "(token)";
-
-/// The methods that one of our endpoints takes; `None`: any.
-const fn takes(endpoint: Endpoint) -> Option<&'static str> {
-    match endpoint {
-        Endpoint::SignIn
-        | Endpoint::SignedOut
-        | Endpoint::Session
-        | Endpoint::SessionScript
-        | Endpoint::Jwks
-        | Endpoint::ClientJwks => Some("GET, HEAD"),
-        Endpoint::Device | Endpoint::Silent | Endpoint::Resend => Some("GET"),
-        Endpoint::Callback | Endpoint::Initiate | Endpoint::SignOut => Some("GET, POST"),
-        Endpoint::RequestObject | Endpoint::FrontchannelLogout => Some("GET"),
-        Endpoint::BackchannelLogout => Some("POST"),
-        Endpoint::Verify => None,
-    }
-}
-
-fn lists(methods: &str, method: &Method) -> bool {
-    methods.split(", ").any(|listed| listed == method.as_str())
-}
 
 /// Why a person may not enter, for operators.
 pub fn reason(denial: &Denial) -> String {

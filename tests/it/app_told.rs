@@ -89,6 +89,20 @@ async fn no_browser_calls_what_ends_sessions_in_the_app() {
         browser.send(ask).await.expect(status);
     }
     assert!(app.received().is_empty(), "{:?}", app.received());
+
+    // Nor by the address of another app that runs at the same place.
+    let (world, rogue) = (World::new(), Rogue::start().await);
+    let at = |path: &str| format!("{}{path}", world.origin());
+    let config = rogue.table("rogue", "")
+        + &world.app_at("other", &at("/other"), &app.origin())
+        + "strip_prefix = true\n"
+        + &world.app_at("lms", &at("/lms"), &app.origin())
+        + "strip_prefix = true\n"
+        + ON_END;
+    let gateway = world.start(&config).await;
+    for path in ["/lms/internal/end?user=x", "/other/internal/end?user=x"] {
+        browser.send(by_link(&gateway, "POST", path)).await.expect(403);
+    }
 }
 
 #[tokio::test]

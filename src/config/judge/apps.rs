@@ -1,6 +1,6 @@
 //! What apps owe each other: addresses of their own, and the same providers for each origin.
 
-use super::Judge;
+use super::{Judge, own_session};
 use crate::config::place::KeyPath;
 use crate::config::problem::{Fault, Finding};
 use crate::config::raw::{Header, Raw};
@@ -43,7 +43,9 @@ impl Judge<'_> {
         }
         self.sharing(at, &judged, raw);
         self.choices(&judged, providers.unwrap_or_default());
-        apps.into_iter().collect()
+        let mut apps: Vec<App> = apps.into_iter().collect::<Option<_>>()?;
+        own_session::close(&mut apps);
+        Some(apps)
     }
 
     /// A token that is bound to our key is of no use to an app, which has the token alone (RFC 9449 section 7).

@@ -1,12 +1,15 @@
 //! `[apps.*.logout]`: the app's own sign-out addresses, its cookies, and how it is told that a session ended.
 
+use std::sync::Arc;
+
 use http::Method;
 
 use super::Judge;
 use crate::config::place::KeyPath;
 use crate::config::problem::Finding;
-use crate::config::raw::{App, AppCookie as RawCookie, OnEnd as RawOnEnd};
+use crate::config::raw::{App as RawApp, AppCookie as RawCookie, OnEnd as RawOnEnd};
 use crate::config::source::shown;
+use crate::gateway::App;
 use crate::gateway::own_session::OwnSession;
 use crate::gateway::own_session::cookies::{AppCookie, Extent};
 use crate::gateway::own_session::on_end::{OnEnd, OnEndError};
@@ -23,7 +26,7 @@ pub(super) struct Own<'a> {
 
 impl Judge<'_> {
     /// What is to be done about the app's own session; `at` is the table.
-    pub(super) fn own_session(&mut self, at: &KeyPath, raw: &App, own: &Own<'_>) -> Option<OwnSession> {
+    pub(super) fn own_session(&mut self, at: &KeyPath, raw: &RawApp, own: &Own<'_>) -> Option<OwnSession> {
         let logout = self.logout_paths(&at.key("paths"), raw, own);
         let cookies = raw.logout.clear_cookies.iter().enumerate();
         let path = at.key("clear_cookies");
@@ -36,11 +39,12 @@ impl Judge<'_> {
         Some(OwnSession {
             logout: logout?,
             cookies: cookies.into_iter().collect::<Option<_>>()?,
-            on_end: on_end?,
+            on_end: on_end?.map(Arc::new),
+            closed: Vec::new(),
         })
     }
 
-    fn logout_paths(&mut self, at: &KeyPath, raw: &App, own: &Own<'_>) -> Option<Paths> {
+    fn logout_paths(&mut self, at: &KeyPath, raw: &RawApp, own: &Own<'_>) -> Option<Paths> {
         let Some(paths) = raw.logout.paths.as_deref() else { return Some(Paths::default()) };
         if paths.is_empty() {
             return self.refuse(at, Finding::invalid("is empty").mend("take it out, or name an address"));
@@ -61,7 +65,7 @@ impl Judge<'_> {
         Paths::compile(paths.to_vec()).ok().filter(|_| right)
     }
 
-    fn app_cookie(&mut self, at: &KeyPath, raw: &RawCookie, app: &App) -> Option<AppCookie> {
+    fn app_cookie(&mut self, at: &KeyPath, raw: &RawCookie, app: &RawApp) -> Option<AppCookie> {
         let (text, path, domain, name_at) = match raw {
             RawCookie::Name(name) => (Some(name), None, None, at.clone()),
             RawCookie::Table(table) => {
@@ -116,7 +120,7 @@ impl Judge<'_> {
         &mut self,
         at: &KeyPath,
         raw: &RawOnEnd,
-        app: &App,
+        app: &RawApp,
         own: &Own<'_>,
         logout: Option<&Paths>,
     ) -> Option<OnEnd> {
@@ -163,9 +167,19 @@ impl Judge<'_> {
     }
 }
 
+/// Closes to browsers what an app is told by, at every app that runs at the same place.
+pub(super) fn close(apps: &mut [App]) {
+    let told = |app: &App| Some((app.upstream.address.clone(), app.own_session.on_end.clone()?));
+    let told: Vec<_> = apps.iter().filter_map(told).collect();
+    for app in apps {
+        let here = told.iter().filter(|(address, _)| *address == app.upstream.address);
+        app.own_session.closed = here.map(|(_, on_end)| Arc::clone(on_end)).collect();
+    }
+}
+
 impl Own<'_> {
     /// Which address of the gateway's own is held by a set of paths, as the app would see them.
-    fn taken(&self, app: &App, held: &dyn Fn(&Path<'_>) -> bool) -> Option<&'static str> {
+    fn taken(&self, app: &RawApp, held: &dyn Fn(&Path<'_>) -> bool) -> Option<&'static str> {
         let seen = |path: &str| {
             let path = path.split('?').next().unwrap_or(path);
             let seen = if app.strip_prefix { path.strip_prefix(self.prefix).unwrap_or(path) } else { path };

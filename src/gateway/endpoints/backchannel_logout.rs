@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -29,7 +29,7 @@ const HEEDED: &str = "logout token";
 /// Ends the sessions that a logout token names: of all apps that this client signs people in to.
 ///
 /// # Errors
-/// When the method is another, or the sessions can't be ended now: the provider may come again.
+/// When the sessions can't be ended now: the provider may come again.
 pub async fn answer(
     worker: &Worker,
     app: &Protected,
@@ -37,9 +37,6 @@ pub async fn answer(
     trail: &Trail,
 ) -> Result<Response<Body>, Failure> {
     let (parts, body) = request.into_parts();
-    if parts.method != Method::POST {
-        return Err(Failure::Method { allowed: "POST" });
-    }
     let gateway = &worker.gateway;
     if !gateway.sessions.ends_unseen() {
         return Ok(no(StatusCode::NOT_IMPLEMENTED, "sessions in cookies can't be ended from here"));

@@ -49,9 +49,8 @@ pub async fn answer(
     let (parts, body) = request.into_parts();
     let facts = Facts::of(&parts.method, &parts.uri, &parts.headers)?;
     let came = match *facts.method {
-        Method::GET => from_query(worker, app, &facts)?,
         Method::POST => from_form(&facts, body).await?,
-        _ => return Err(Failure::Method { allowed: "GET, POST" }),
+        _ => from_query(worker, app, &facts)?,
     };
     if let Some(once_more) = silent::once_more(app, &facts) {
         return match came.form {

@@ -4,23 +4,15 @@
 //! Not the keys of identity statements, which apps read.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::foundation::body::Body;
 use crate::gateway::answer::own;
 use crate::gateway::apps::Protected;
-use crate::gateway::failure::Failure;
-use crate::gateway::request::Facts;
 
 /// The key set (RFC 7517 section 5) of the app's providers; empty when there are none.
-///
-/// # Errors
-/// 405 for any method but GET and HEAD.
-pub fn answer(app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
-    if !matches!(*facts.method, Method::GET | Method::HEAD) {
-        return Err(Failure::Method { allowed: "GET, HEAD" });
-    }
+pub fn answer(app: &Protected) -> Response<Body> {
     let mut keys: Vec<Value> = Vec::new();
     for key in app.providers.iter().flat_map(|provider| provider.settings().public_keys()) {
         if !keys.contains(&key) {
@@ -30,5 +22,5 @@ pub fn answer(app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Fail
     let mut response = own(StatusCode::OK, Body::full(json!({ "keys": keys }).to_string()));
     let kind = HeaderValue::from_static("application/jwk-set+json");
     response.headers_mut().insert(CONTENT_TYPE, kind);
-    Ok(response)
+    response
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use http::header::{HeaderValue, REFRESH};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::callback::begin_session;
@@ -56,9 +56,6 @@ pub async fn answer(
 ) -> Result<Response<Body>, Failure> {
     if app.settings.device == DeviceSignIn::Refused {
         return Err(Failure::NoEndpoint);
-    }
-    if *facts.method != Method::GET {
-        return Err(Failure::Method { allowed: "GET" });
     }
     if facts.intent() != Intent::Navigation || is_speculative(facts.headers) {
         return Err(Failure::SignInNeeded);

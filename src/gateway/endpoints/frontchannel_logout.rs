@@ -5,7 +5,7 @@
 //! where a cookie comes all the same it goes with its session. The answer is the same whatever was found.
 
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use tokio::sync::Semaphore;
 
 use super::backchannel_logout::same_client;
@@ -32,16 +32,13 @@ const PAGE: &str = "<!doctype html><html lang=\"en\"><title>Vestibule</title>";
 /// Ends the sessions that belong to the session `sid` at the provider `iss`; without both nothing happens.
 ///
 /// # Errors
-/// When the method is another, or the sessions can't be ended now.
+/// When the sessions can't be ended now.
 pub async fn answer(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    if *facts.method != Method::GET {
-        return Err(Failure::Method { allowed: "GET" });
-    }
     // SECURITY: section 3: both, each once, and of a provider of this app; else a page anywhere could sign people out.
     let named = query::only(facts.query, "iss").zip(query::only(facts.query, "sid"));
     if let Some((iss, sid)) = named.filter(|(_, sid)| (1..=LONGEST).contains(&sid.len()))

@@ -9,12 +9,12 @@ use std::borrow::Cow;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
+use super::is_opened;
 use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{self, Wish};
-use crate::gateway::negotiation::Intent;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
 use crate::gateway::{form, return_to};
@@ -35,17 +35,14 @@ pub async fn answer(
 ) -> Result<Response<Body>, Failure> {
     let (parts, body) = request.into_parts();
     let facts = Facts::of(&parts.method, &parts.uri, &parts.headers)?;
-    if facts.intent() != Intent::Navigation {
-        return Err(Failure::SignInNeeded);
-    }
+    is_opened(&facts)?;
     let posted;
     let sent = match parts.method {
-        Method::GET => facts.query.unwrap_or_default(),
         Method::POST => {
             posted = form::read(body).await?;
             &posted
         }
-        _ => return Err(Failure::Method { allowed: "GET, POST" }),
+        _ => facts.query.unwrap_or_default(),
     };
     let asked = Asked::parse(sent)?;
     // Core 4: `iss` is required, and compared as every issuer is, byte for byte.

@@ -1,22 +1,18 @@
 //! `GET E/jwks.json`: the public keys of the signed identity statements, for the apps that check them.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 
 use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::answer::own;
 use crate::gateway::failure::Failure;
-use crate::gateway::request::Facts;
 
 /// The key set (RFC 7517 section 5). The next key is in it a month before it signs, so an app may keep it.
 ///
 /// # Errors
-/// When the method is another.
-pub fn answer(worker: &Worker, facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
-    if !matches!(*facts.method, Method::GET | Method::HEAD) {
-        return Err(Failure::Method { allowed: "GET, HEAD" });
-    }
+/// When they can't be made.
+pub fn answer(worker: &Worker) -> Result<Response<Body>, Failure> {
     let gateway = &worker.gateway;
     let keys = gateway.statements.published(gateway.clock.now());
     let keys = keys.map_err(|_| Failure::Internal("the keys of identity statements can't be made"))?;

@@ -15,7 +15,7 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod silent;
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::apps::{Endpoint, Protected};
@@ -33,11 +33,8 @@ const NO_SUCH_PROVIDER: &str = "the app has no provider of that name";
 /// That a page of this site, or nobody's, asks for a navigation.
 ///
 /// # Errors
-/// 405 for another method than GET, and 400, with these words, for scripts and for other sites' links and frames.
+/// 400, with these words, for scripts and for other sites' links and frames.
 fn is_own_sites(app: &Protected, facts: &Facts<'_>, refusal: &'static str) -> Result<(), Failure> {
-    if *facts.method != Method::GET {
-        return Err(Failure::Method { allowed: "GET" });
-    }
     let sender = Sender::of(facts.headers, &app.settings.origin);
     if facts.intent() != Intent::Navigation || matches!(sender, Sender::Stranger | Sender::Neighbour) {
         return Err(Failure::BadRequest(refusal));
@@ -45,10 +42,18 @@ fn is_own_sites(app: &Protected, facts: &Facts<'_>, refusal: &'static str) -> Re
     Ok(())
 }
 
+/// That somebody opens one of our pages, by a link or an address.
+///
+/// # Errors
+/// 401 for a script, which could not follow where the page leads.
+fn is_opened(facts: &Facts<'_>) -> Result<(), Failure> {
+    if facts.intent() == Intent::Navigation { Ok(()) } else { Err(Failure::SignInNeeded) }
+}
+
 /// Answers for one of our endpoints.
 ///
 /// # Errors
-/// As the endpoint.
+/// 405 for a method that it does not take; else as the endpoint.
 pub async fn answer(
     worker: &Worker,
     app: &Protected,
@@ -58,6 +63,7 @@ pub async fn answer(
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     let facts = Facts::of(request.method(), request.uri(), request.headers())?;
+    endpoint.takes(facts.method)?;
     match endpoint {
         Endpoint::SignIn => sign_in::answer(worker, app, &facts, trail).await,
         Endpoint::Initiate => initiate::answer(worker, app, request, trail).await,
@@ -67,12 +73,12 @@ pub async fn answer(
         Endpoint::BackchannelLogout => backchannel_logout::answer(worker, app, request, trail).await,
         Endpoint::FrontchannelLogout => frontchannel_logout::answer(worker, app, &facts, trail).await,
         Endpoint::Session => session::answer(worker, app, &facts, &mut trail.cookies).await,
-        Endpoint::SessionScript => session_script::answer(&facts),
+        Endpoint::SessionScript => Ok(session_script::answer()),
         Endpoint::Resend => resend::answer(worker, app, &facts, trail).await,
-        Endpoint::Jwks => jwks::answer(worker, &facts),
+        Endpoint::Jwks => jwks::answer(worker),
         Endpoint::Device => device::answer(worker, app, &facts, trail).await,
         Endpoint::Silent => silent::answer(worker, app, &facts, trail).await,
-        Endpoint::ClientJwks => client_jwks::answer(app, &facts),
+        Endpoint::ClientJwks => Ok(client_jwks::answer(app)),
         Endpoint::RequestObject => request_object::answer(app, &facts),
         Endpoint::Verify => forward_auth::answer(worker, app, &request, visitor, trail).await,
     }

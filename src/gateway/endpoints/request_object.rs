@@ -3,7 +3,7 @@
 //! The caller is a provider's machine: it has no session, and its name for what it wants is all that it needs.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 
 use crate::foundation::body::Body;
 use crate::gateway::answer::own;
@@ -16,9 +16,6 @@ use crate::gateway::request::Facts;
 /// # Errors
 /// 404 when there is none of that name, or no more.
 pub fn answer(app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
-    if *facts.method != Method::GET {
-        return Err(Failure::Method { allowed: "GET" });
-    }
     let place = app.path_of(Endpoint::RequestObject);
     let name = facts.path.as_str().strip_prefix(place.as_str()).and_then(|rest| rest.strip_prefix('/'));
     let find = |name| app.providers.iter().find_map(|provider| provider.request_object(name));

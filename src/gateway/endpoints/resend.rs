@@ -7,6 +7,7 @@
 use http::header::COOKIE;
 use http::{Method, Response, Uri};
 
+use super::is_opened;
 use crate::foundation::body::Body;
 use crate::gateway::apps::Protected;
 use crate::gateway::authentication::{self, Person};
@@ -15,7 +16,7 @@ use crate::gateway::bearer::TokenProblem;
 use crate::gateway::failure::Failure;
 use crate::gateway::kept_forms::{FIELD, Slip, sign_in_as_sender};
 use crate::gateway::login::{self, Wish};
-use crate::gateway::negotiation::{Intent, is_for_a_frame};
+use crate::gateway::negotiation::is_for_a_frame;
 use crate::gateway::pages::{Language, Page, Sending, Unsent, frame};
 use crate::gateway::request::Facts;
 use crate::gateway::routing::fit;
@@ -32,12 +33,7 @@ pub async fn answer(
     facts: &Facts<'_>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    if *facts.method != Method::GET {
-        return Err(Failure::Method { allowed: "GET" });
-    }
-    if facts.intent() != Intent::Navigation {
-        return Err(Failure::SignInNeeded);
-    }
+    is_opened(facts)?;
     trail.retry = Some(app.address(&app.front_page()));
     let id = query::value(facts.query, "form").unwrap_or_default();
     let slip = Slip::open(worker, app, facts.headers, &id).ok_or_else(|| {

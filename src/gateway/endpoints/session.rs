@@ -4,7 +4,7 @@
 //! `GET E/session?active` is one: a page says by it that the person is at work there.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::json;
 
 use crate::foundation::body::Body;
@@ -27,9 +27,6 @@ pub async fn answer(
     facts: &Facts<'_>,
     cookies: &mut Vec<HeaderValue>,
 ) -> Result<Response<Body>, Failure> {
-    if !matches!(*facts.method, Method::GET | Method::HEAD) {
-        return Err(Failure::Method { allowed: "GET, HEAD" });
-    }
     let person = if query::value(facts.query, "active").is_some() {
         authentication::person(worker, app, facts.headers, cookies).await?
     } else {

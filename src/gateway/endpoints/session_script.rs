@@ -2,27 +2,19 @@
 //! person is at work. It asks `E/session` and opens `E/silent`, and does nothing that an app could not do itself.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 
 use crate::foundation::body::Body;
 use crate::gateway::answer::own;
-use crate::gateway::failure::Failure;
-use crate::gateway::request::Facts;
 
 const SCRIPT: &str = include_str!("session.js");
 
 /// The script: the same for everybody.
-///
-/// # Errors
-/// When the method is another.
-pub fn answer(facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
-    if !matches!(*facts.method, Method::GET | Method::HEAD) {
-        return Err(Failure::Method { allowed: "GET, HEAD" });
-    }
+pub fn answer() -> Response<Body> {
     let mut response = own(StatusCode::OK, Body::full(SCRIPT));
     let kind = HeaderValue::from_static("text/javascript; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
-    Ok(response)
+    response
 }
 
 #[cfg(test)]

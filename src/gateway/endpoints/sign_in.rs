@@ -4,15 +4,15 @@
 //! `prompt=login` says that the provider shall ask even who is signed in there, and `step_up=/path` for which
 //! path's rule the sign-in has to be strong enough, where `return_to` is not it.
 
-use http::{Method, Response};
+use http::Response;
 
-use super::NO_SUCH_PROVIDER;
+use super::{NO_SUCH_PROVIDER, is_opened};
 use crate::foundation::body::Body;
 use crate::gateway::Worker;
 use crate::gateway::apps::Protected;
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{self, Occasion, Wish};
-use crate::gateway::negotiation::{Intent, is_for_a_frame};
+use crate::gateway::negotiation::is_for_a_frame;
 use crate::gateway::query;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
@@ -21,19 +21,14 @@ use crate::gateway::{choice, return_to};
 /// Starts a login, or asks with which provider; a person who is signed in signs in again, perhaps as another.
 ///
 /// # Errors
-/// When the provider cannot be reached, or the method is another. 401 for a script, which could not follow.
+/// When the provider cannot be reached. 401 for a script, which could not follow.
 pub async fn answer(
     worker: &Worker,
     app: &Protected,
     facts: &Facts<'_>,
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
-    if !matches!(*facts.method, Method::GET | Method::HEAD) {
-        return Err(Failure::Method { allowed: "GET, HEAD" });
-    }
-    if facts.intent() != Intent::Navigation {
-        return Err(Failure::SignInNeeded);
-    }
+    is_opened(facts)?;
     let wanted = query::value(facts.query, "return_to");
     let back =
         wanted.and_then(|wanted| return_to::on_origin(app, &wanted)).unwrap_or_else(|| app.front_page());

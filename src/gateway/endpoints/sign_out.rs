@@ -38,9 +38,6 @@ pub async fn sign_out(
     trail: &mut Trail,
 ) -> Result<Response<Body>, Failure> {
     let (parts, body) = request.into_parts();
-    if !matches!(parts.method, Method::GET | Method::POST) {
-        return Err(Failure::Method { allowed: "GET, POST" });
-    }
     if is_speculative(&parts.headers) {
         // Nobody left: the browser asks again when somebody does.
         return Ok(own(StatusCode::FORBIDDEN, Body::empty()));
@@ -138,11 +135,8 @@ pub fn cookies_after(app: &Protected, person: Option<&Person>, headers: &HeaderM
 /// Where the provider sends the browser after a sign-out: on to where the person wanted, or a page.
 ///
 /// # Errors
-/// When the method is another.
+/// Never for a checked configuration.
 pub fn signed_out(worker: &Worker, app: &Protected, facts: &Facts<'_>) -> Result<Response<Body>, Failure> {
-    if !matches!(*facts.method, Method::GET | Method::HEAD) {
-        return Err(Failure::Method { allowed: "GET, HEAD" });
-    }
     let state = query::value(facts.query, "state").and_then(|state| open(worker, app, AFTER, &state));
     let Some((at_provider, to)) = state.as_deref().and_then(|state| state.split_at_checked(1)) else {
         return Ok(signed_out_page(worker, app, AtProvider::MayRemain, facts));

@@ -10,6 +10,8 @@ pub mod on_end;
 pub mod telling;
 mod way;
 
+use std::sync::Arc;
+
 use self::cookies::AppCookie;
 use self::on_end::OnEnd;
 use super::failure::Failure;
@@ -26,7 +28,9 @@ pub struct OwnSession {
     /// The app's cookies that go when another person signs in.
     pub cookies: Vec<AppCookie>,
     /// How the app is told that a session ended.
-    pub on_end: Option<OnEnd>,
+    pub on_end: Option<Arc<OnEnd>>,
+    /// That, and the same of other apps that run where this one does: their addresses lead there, too.
+    pub closed: Vec<Arc<OnEnd>>,
 }
 
 impl OwnSession {
@@ -38,17 +42,18 @@ impl OwnSession {
         self.logout.hold(path).map_err(torn)
     }
 
-    /// Refuses the path where the gateway itself ends sessions of the app's.
+    /// Refuses the paths where the gateway itself ends sessions of the app's, or of another that runs there.
     ///
     /// # Errors
     /// For that path, by any of its readings.
     pub fn keep_closed(&self, path: &Path<'_>) -> Result<(), Failure> {
         // SECURITY: what ends anybody's session without asking who wants it is no browser's to call.
-        match self.on_end.as_ref().map(|on_end| on_end.is_at(path)) {
-            None | Some(Ok(false)) => Ok(()),
-            Some(Ok(true)) => Err(Failure::Reserved),
-            Some(Err(ambiguous)) => Err(torn(ambiguous)),
+        for on_end in &self.closed {
+            if on_end.is_at(path).map_err(torn)? {
+                return Err(Failure::Reserved);
+            }
         }
+        Ok(())
     }
 }
 
