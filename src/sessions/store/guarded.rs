@@ -19,6 +19,10 @@ use crate::foundation::timings::Timings;
 /// How long a store that did not answer in time is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The least time between two of the log's lines that say the store can't be used: where a part of it is down, some are
+/// refused while others are served, request by request.
+const CALM: Duration = Duration::from_secs(10);
+
 /// A store, guarded.
 pub(in crate::sessions) struct Guarded {
     store: Arc<dyn Store>,
@@ -34,6 +38,29 @@ pub struct Operations {
     rows: [Row; Operation::ALL.len()],
     /// Why it can't be read from and written to, by the last answer, and since when.
     troubles: [Mutex<Option<(Instant, StoreError)>>; 2],
+    told: [Mutex<Told>; 2],
+}
+
+/// What the log was told last.
+#[derive(Debug, Default)]
+struct Told {
+    is_trouble: bool,
+    /// When it was told of trouble last.
+    at: Option<Instant>,
+}
+
+impl Told {
+    /// Whether the log is to be told of this answer.
+    fn is_news(&mut self, trouble: Option<&StoreError>, now: Instant) -> bool {
+        let is_trouble = trouble.is_some();
+        let is_calm = self.at.is_none_or(|at| now.duration_since(at) >= CALM);
+        let news = is_trouble != self.is_trouble && (is_calm || !is_trouble);
+        if news {
+            self.is_trouble = is_trouble;
+            self.at = if is_trouble { Some(now) } else { self.at };
+        }
+        news
+    }
 }
 
 #[derive(Debug, Default)]
@@ -167,24 +194,31 @@ impl Operations {
             return;
         }
         let kind = operation.kind();
-        let trouble = answer.as_ref().err().cloned();
-        let before = {
+        let trouble = answer.as_ref().err();
+        {
             let mut known = self.trouble(kind);
             let since = known.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-            std::mem::replace(&mut *known, trouble.clone().map(|error| (since, error)))
-        };
-        match (before, trouble, kind) {
-            (None, Some(error), Kind::Reading) => {
+            *known = trouble.map(|error| (since, error.clone()));
+        }
+        if !kind
+            .of(&self.told)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_news(trouble, Instant::now())
+        {
+            return;
+        }
+        match (trouble, kind) {
+            (Some(error), Kind::Reading) => {
                 let (code, mend) = (error.code(), error.mend());
                 tracing::error!(code, %error, mend, "the session store can't be read; nobody is signed out by that");
             }
-            (None, Some(error), Kind::Writing) => {
+            (Some(error), Kind::Writing) => {
                 let (code, mend) = (error.code(), error.mend());
                 tracing::error!(code, %error, mend, "the session store can't be written; nobody is signed out by that");
             }
-            (Some(_), None, Kind::Reading) => tracing::info!("the session store can be read again"),
-            (Some(_), None, Kind::Writing) => tracing::info!("the session store can be written again"),
-            (None, None, _) | (Some(_), Some(_), _) => {}
+            (None, Kind::Reading) => tracing::info!("the session store can be read again"),
+            (None, Kind::Writing) => tracing::info!("the session store can be written again"),
         }
     }
 
@@ -315,5 +349,23 @@ impl Store for Guarded {
 
     fn close(&self) -> Pending<'_, ()> {
         self.store.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_told_once_and_not_with_each_request_where_some_are_refused_and_others_served() {
+        let (start, error) = (Instant::now(), StoreError::unreachable("a part of it is down"));
+        let mut told = Told::default();
+        let mut at = |seconds, fails: bool| {
+            told.is_news(fails.then_some(&error), start + Duration::from_secs(seconds))
+        };
+        let first = [at(0, false), at(1, true), at(1, true), at(2, false), at(2, false)];
+        assert_eq!(first, [false, true, false, true, false]);
+        assert!((3..11).all(|second| !at(second, true) && !at(second, false)));
+        assert_eq!([at(11, true), at(30, true), at(30, false)], [true, false, true]);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
 use redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, from_redis_value};
 use tokio::time::timeout;
 
@@ -17,8 +18,8 @@ use super::servers::{self, Role};
 use super::settings::{Address, RedisSettings, Topology};
 use super::slots::{self, Range};
 
-/// How many nodes of a cluster are asked, one after the other, before the last word counts.
-const TRIES: usize = 3;
+/// How many nodes of a cluster are asked before it counts as down.
+const OTHERS: usize = 3;
 
 /// A connection that many requests share.
 #[derive(Clone)]
@@ -39,7 +40,7 @@ pub(super) struct Lanes {
     expects_replicas: bool,
     replicas: Mutex<Vec<Replicas>>,
     pace: Mutex<Pace>,
-    /// When anything was answered last on the connection for changes.
+    /// When anything was answered last on the connection for changes; or by the cluster, how it stands.
     answered: Mutex<Instant>,
 }
 
@@ -53,6 +54,16 @@ impl Lane {
             }
         };
         let answer = timeout(limit, sending).await.map_err(|_| Fault::Slow)?;
+        Ok(answer.and_then(Value::extract_error)?)
+    }
+
+    /// Asks all nodes of a cluster at once, and gives the first answer: one that hangs holds up nobody.
+    async fn ask_any(&self, command: &Cmd, limit: Duration) -> Result<Value, Fault> {
+        let Self::Cluster(connection) = self else { return self.ask(command, limit).await };
+        let everywhere = (MultipleNodeRoutingInfo::AllNodes, Some(ResponsePolicy::OneSucceeded));
+        let mut connection = connection.clone();
+        let asking = connection.route_command(command.clone(), RoutingInfo::MultiNode(everywhere));
+        let answer = timeout(limit, asking).await.map_err(|_| Fault::Slow)?;
         Ok(answer.and_then(Value::extract_error)?)
     }
 
@@ -160,12 +171,12 @@ impl Lanes {
                 }
                 self.knock().await?;
             }
-            Lane::Cluster(_) => {
-                let is_up = self.is_up().await?;
-                let failed: String = read(self.any(cmd("CLUSTER").arg("NODES")).await?)?;
-                let failed = if is_up { slots::failed(&failed) } else { vec![(0, slots::LAST)] };
-                self.note(slots::ranges(&self.map().await?, &failed));
-            }
+            Lane::Cluster(_) => match self.heed(self.ranges().await) {
+                Ok(ranges) => self.note(ranges),
+                // Its connections come back by themselves: what is known is gone by until it is too old.
+                Err(Fault::Slow) if self.answered().elapsed() <= self.limit * 3 => {}
+                Err(fault) => return Err(fault),
+            },
         }
         Ok(())
     }
@@ -193,31 +204,34 @@ impl Lanes {
         Ok(slots::nodes(&self.map().await?))
     }
 
-    async fn map(&self) -> Result<slots::Map, Fault> {
-        slots::read(self.any(cmd("CLUSTER").arg("SLOTS")).await?, &self.address.host)
+    /// The parts of the cluster now.
+    async fn ranges(&self) -> Result<Vec<Range>, Fault> {
+        let failed = if self.is_up().await? {
+            let nodes: String = read(self.asks.ask_any(cmd("CLUSTER").arg("NODES"), self.limit).await?)?;
+            slots::failed(&nodes)
+        } else {
+            vec![(0, slots::LAST)]
+        };
+        Ok(slots::ranges(&self.map().await?, &failed))
     }
 
-    /// Whether the cluster takes commands at all; a node that is cut off from the others does not speak for it.
+    async fn map(&self) -> Result<slots::Map, Fault> {
+        slots::read(self.asks.ask_any(cmd("CLUSTER").arg("SLOTS"), self.limit).await?, &self.address.host)
+    }
+
+    /// Whether the cluster takes commands at all.
     async fn is_up(&self) -> Result<bool, Fault> {
-        for _ in 0..TRIES {
-            let info: String = read(self.any(cmd("CLUSTER").arg("INFO")).await?)?;
+        let asks = cmd("CLUSTER").arg("INFO").clone();
+        let mut answer = Ok(self.asks.ask_any(&asks, self.limit).await?);
+        // One that is cut off from the others does not speak for them: some of them are asked, too.
+        for _ in 0..OTHERS {
+            let info: String = answer.and_then(read).unwrap_or_default();
             if info.lines().any(|line| line == "cluster_state:ok") {
                 return Ok(true);
             }
+            answer = self.asks.ask(&asks, self.limit / 2).await;
         }
         Ok(false)
-    }
-
-    /// Asks any node of the cluster: one that hangs does not speak for it, either.
-    async fn any(&self, command: &Cmd) -> Result<Value, Fault> {
-        let mut answer = Err(Fault::Slow);
-        for _ in 0..TRIES {
-            answer = self.asks.ask(command, self.limit / 2).await;
-            if answer.is_ok() {
-                break;
-            }
-        }
-        answer
     }
 
     /// What a change of this key waits for. Nobody is asked for keys that no node serves: the client would try for

@@ -161,7 +161,7 @@ async fn cluster(settings: &RedisSettings, nodes: &[Address]) -> Result<Lanes, F
     let client = builder.build().map_err(Fault::from)?;
     let connecting = || async {
         // Nodes that hang are waited for, and then done without.
-        let opened = timeout(settings.timeout * 2, client.get_async_connection()).await;
+        let opened = timeout(settings.timeout * 4, client.get_async_connection()).await;
         opened.map_err(|_| Fault::Slow)?.map(Lane::Cluster).map_err(Fault::from)
     };
     let lanes = match tokio::try_join!(connecting(), connecting()) {
