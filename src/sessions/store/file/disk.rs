@@ -136,6 +136,12 @@ fn open_file(path: &Path, absent: Absent) -> io::Result<File> {
         .mode(0o600)
         .open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
+    // A new file's name must be on the disk before anybody is told that a session is.
+    if file.metadata()?.len() == 0
+        && let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty())
+    {
+        File::open(dir)?.sync_all()?;
+    }
     Ok(file)
 }
 

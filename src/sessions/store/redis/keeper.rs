@@ -115,9 +115,8 @@ async fn keep(settings: Arc<RedisSettings>, tell: watch::Sender<State>, doubted:
                 tell.send_replace(if fault.is_lost() { State::Opening } else { State::Down(fault) });
             }
             Err(fault) => {
-                if told.as_ref() != Some(&fault) {
+                if told.replace(fault.code()) != Some(fault.code()) {
                     tracing::warn!(code = fault.code(), error = %fault, mend = fault.mend(), "the session store can't be used");
-                    told = Some(fault.clone());
                 }
                 tell.send_replace(State::Down(fault));
                 sleep(pause).await;

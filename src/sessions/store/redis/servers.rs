@@ -125,7 +125,9 @@ pub(super) async fn connect(
     // Not by the client, which would not tell a database that is not there from any other refusal.
     if settings.database != 0 {
         match lane.ask(cmd("SELECT").arg(settings.database), limit).await {
-            Err(Fault::Answered { .. }) => return Err(Fault::NoDatabase),
+            Err(Fault::Answered { .. }) if lane.ask(cmd("SELECT").arg(0), limit).await.is_ok() => {
+                return Err(Fault::NoDatabase);
+            }
             selected => selected?,
         };
     }

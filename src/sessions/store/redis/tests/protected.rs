@@ -156,3 +156,27 @@ async fn a_wrong_password_at_the_sentinels_is_told_from_one_at_the_server() {
         assert!(error.mend().unwrap().contains(key), "{error}: {:?}", error.mend());
     }
 }
+
+#[test]
+fn the_guides_and_the_example_give_the_users_what_was_tried_here() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (name, text) in [
+        ("docs/sessions.md", include_str!("../../../../../docs/sessions.md")),
+        ("docs/ru/sessions.md", include_str!("../../../../../docs/ru/sessions.md")),
+        ("deploy/compose", include_str!("../../../../../deploy/compose/redis-users.example")),
+    ] {
+        let text = words(text);
+        let of_ours = text.split("~vestibule:* &vestibule:* ").nth(1).unwrap();
+        assert!(of_ours.starts_with(&words(PERMISSIONS)), "{name}: {of_ours:.400}");
+        let (_, of_theirs) = OF_THE_SENTINELS.split_once("-@all ").unwrap();
+        assert!(name.starts_with("deploy") || text.contains(of_theirs), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_too_many_clients_is_not_taken_for_one_without_our_database() {
+    let server = Server::start(&["maxclients 1".to_owned()]);
+    let _other = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let error = open(RedisSettings { database: 3, ..at(server.port) }).get([1; 32], None).await.unwrap_err();
+    assert!(error.to_string().contains("max number of clients"), "{error}");
+}
