@@ -14,6 +14,7 @@ use super::live::Live;
 use super::renewal::Mark;
 use super::replacing::Standing;
 use super::store::{Holder, RecordName, StoreError};
+use crate::foundation::random;
 
 /// How long a lock outlives the process that holds it.
 const LASTS: Duration = Duration::from_secs(6);
@@ -67,7 +68,8 @@ impl Sessions {
             let data = live.data();
             data.renewals != before && !Mark::of(&data).is_due(self.clock.now())
         };
-        let begun = Instant::now();
+        // Of its own: who still saves what was renewed before, in this process, has it to themselves as well.
+        let (begun, holder) = (Instant::now(), random::bytes());
         loop {
             if live.is_ended() {
                 return Ok(Way::Over);
@@ -75,8 +77,8 @@ impl Sessions {
             if renewed() {
                 return Ok(Way::Renewed);
             }
-            if self.store.lock(*live.name(), self.holder, LASTS).await? {
-                let lease = self.hold(*live.name());
+            if self.store.lock(*live.name(), holder, LASTS).await? {
+                let lease = self.hold(*live.name(), holder);
                 return match self.confirm(live).await? {
                     Standing::Over => Ok(Way::Over),
                     Standing::Stands if renewed() => Ok(Way::Renewed),
@@ -110,16 +112,16 @@ impl Sessions {
         }
     }
 
-    fn hold(self: &Arc<Self>, name: RecordName) -> Lease {
+    fn hold(self: &Arc<Self>, name: RecordName, holder: Holder) -> Lease {
         let sessions = Arc::clone(self);
         let pulse = self.control.spawn(async move {
             loop {
                 tokio::time::sleep(PULSE).await;
                 // A store that does not answer now may do so before the lock is over.
-                sessions.store.lock(name, sessions.holder, LASTS).await.ok();
+                sessions.store.lock(name, holder, LASTS).await.ok();
             }
         });
-        let held = Held { sessions: Arc::clone(self), name, holder: self.holder };
+        let held = Held { sessions: Arc::clone(self), name, holder };
         Lease { pulse: Some(pulse.abort_handle()), held: Some(held) }
     }
 }

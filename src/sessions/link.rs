@@ -20,6 +20,9 @@ const ALWAYS: u64 = (1 << MOMENT_BITS) - 1;
 /// The epoch of a store that nobody else changes.
 const ALONE: u32 = 1;
 
+/// The last epoch before they begin anew. None is zero, which is no session's but one that must be read again.
+const LAST: u32 = u32::MAX >> (MOMENT_BITS - u32::BITS);
+
 /// How many epochs that are over are remembered.
 const REMEMBERED: usize = 8;
 
@@ -105,7 +108,7 @@ impl Link {
         let begins = !hearing.hears;
         if begins {
             hearing.hears = true;
-            hearing.epoch = hearing.epoch.wrapping_add(1).max(ALONE + 1) & (u32::MAX >> 8);
+            hearing.epoch = if hearing.epoch < LAST { hearing.epoch + 1 } else { ALONE + 1 };
         }
         hearing.until = until;
         hearing.said_at = micros(asked.saturating_duration_since(self.born));

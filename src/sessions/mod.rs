@@ -69,7 +69,7 @@ pub use whose::Whose;
 use link::Link;
 use registry::{Known, Registry};
 use store::{
-    BrowserStore, Change, Custody, Entry, FileStore, Guarded, Holder, Kept, MemoryStore, RedisStore, Store,
+    BrowserStore, Change, Custody, Entry, FileStore, Guarded, Kept, MemoryStore, RedisStore, Store,
 };
 use ticket::Ticket;
 
@@ -145,8 +145,6 @@ pub struct Sessions {
     round: Notify,
     logins: Logins,
     control: Handle,
-    /// What this process calls itself where it holds a lock.
-    holder: Holder,
 }
 
 impl Sessions {
@@ -201,7 +199,6 @@ impl Sessions {
             confirmations: Confirmations::default(),
             round: Notify::new(),
             control,
-            holder: random::bytes(),
         });
         confirming::listen(&sessions);
         sessions
@@ -337,7 +334,7 @@ impl Sessions {
         match self.operations.unwritable() {
             // A shared store is asked for something small, as nobody may be writing while nobody is let in.
             Some(_) if self.link.is_shared() => {
-                self.store.lock(random::bytes(), self.holder, Duration::from_secs(1)).await.map(drop)
+                self.store.lock(random::bytes(), random::bytes(), Duration::from_secs(1)).await.map(drop)
             }
             Some(error) => Err(error),
             None => Ok(()),

@@ -367,6 +367,18 @@ async fn a_process_that_died_at_it_loses_the_lock_and_a_store_that_lends_none_fo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_renews_again_before_it_has_given_the_lock_back_waits_for_itself() {
+    let two = two().await;
+    let (brief, patience) = (Duration::from_millis(300), Duration::from_secs(5));
+    let Way::Free(first) = two.here.way_to_renew(&two.live, patience).await.unwrap() else { panic!() };
+    assert!(two.here.way_to_renew(&two.live, brief).await.unwrap_err().is_outage());
+    drop(first);
+    let Way::Free(second) = two.here.way_to_renew(&two.live, patience).await.unwrap() else { panic!() };
+    assert!(two.there.way_to_renew(&two.other, brief).await.unwrap_err().is_outage(), "it has it");
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_that_could_not_be_written_are_written_when_the_store_is_back() {
     let two = two().await;
     expire(&two).await;
