@@ -2,7 +2,8 @@
 //! provider and back for ever.
 //!
 //! It is one of the login cookies and as plain as they are, so that it comes back where the session's does not.
-//! It is sealed by nobody: whoever writes one stops their own browser's sign-in, once.
+//! It is sealed by nobody: whoever writes one stops their own browser's sign-in, once. A neighbouring host that could
+//! plant it, where the name has no `__Host-`, could as well plant a second session cookie.
 
 use std::time::Duration;
 
