@@ -45,6 +45,7 @@ pub mod statement;
 pub mod step_up;
 pub mod ticket;
 pub mod trail;
+pub mod unwanted;
 pub mod visitor;
 pub mod waiting;
 
@@ -269,7 +270,10 @@ impl Worker {
             Unsigned::SignIn => {
                 login::start(self, app, &facts, Wish::to(app, facts.target().into_owned()), trail).await
             }
-            Unsigned::Refuse => Err(Failure::SignInNeeded),
+            Unsigned::Refuse => {
+                unwanted::read_off(body, facts.headers);
+                Err(Failure::SignInNeeded)
+            }
             Unsigned::Keep => {
                 trail.retry = Some(login::from_page(app, facts.headers));
                 let whose = authentication::whose(self, app, facts.headers);
@@ -292,7 +296,10 @@ impl Worker {
         let facts = Facts::of(&parts.method, &parts.uri, &parts.headers)?;
         match Unsigned::of(facts.method, facts.intent()) {
             Unsigned::SignIn => step_up::begin(self, app, &facts, fit, person, trail).await,
-            Unsigned::Refuse => Err(step_up::needed(app, &facts, person)),
+            Unsigned::Refuse => {
+                unwanted::read_off(body, facts.headers);
+                Err(step_up::needed(app, &facts, person))
+            }
             Unsigned::Keep => {
                 trail.retry = Some(step_up::address(app, &facts, person));
                 let whose = person.and_then(|person| self.gateway.sessions.whose_is(&person.live));

@@ -12,8 +12,7 @@ mod stored;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, REFERER, REFRESH};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, REFERER, REFRESH};
 use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -31,7 +30,7 @@ use super::negotiation::Sender;
 use super::pages::{Language, Page, Unsent};
 use super::request::Facts;
 use super::trail::Trail;
-use super::{Worker, login, return_to};
+use super::{Worker, login, return_to, unwanted};
 use crate::foundation::body::Body;
 use crate::foundation::sealing::RecordSecret;
 use crate::sessions::Whose;
@@ -47,9 +46,6 @@ const LASTS: Duration = Duration::from_secs(30 * 60);
 
 /// How long it may take to arrive.
 const SLOWEST: Duration = Duration::from_secs(60);
-
-/// How much is read of one that is not kept, so that its sender can read why, in bytes.
-const MOST_READ_OFF: usize = 64 << 20;
 
 /// The longest target, in bytes: it travels in a cookie.
 const LONGEST_TARGET: usize = 2048;
@@ -86,22 +82,10 @@ pub async fn keep(
 ) -> Result<Response<Body>, Failure> {
     let Sent { facts, mut body, whose, unsent } = sent;
     let kept = try_to_keep(worker, app, &facts, &mut body, whose, unsent, trail).await;
-    // Who waits for a word to go on has sent nothing yet, and gets the answer instead.
-    if kept.is_err() && !facts.headers.contains_key(EXPECT) {
-        tokio::task::spawn_local(tokio::time::timeout(SLOWEST, read_off(body)));
+    if kept.is_err() {
+        unwanted::read_off(body, facts.headers);
     }
     kept
-}
-
-/// Reads what nobody wants: a connection that is closed over unread bytes is reset, and takes the page with it before
-/// it was read (RFC 9112 section 9.6).
-async fn read_off(mut body: Incoming) {
-    let mut rest = MOST_READ_OFF;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        let Some(left) = rest.checked_sub(length) else { return };
-        rest = left;
-    }
 }
 
 async fn try_to_keep(
