@@ -82,10 +82,13 @@ pub struct Listing {
 /// A place in the list, as it travels to an operator and back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Which of the person's indexes; 0 among all sessions.
-    index: u16,
+    /// Which list it is in, so that it leads on in no other.
+    of: Tag,
     after: Option<Cursor>,
 }
+
+/// The beginning of an index's name, by which a person's list is known; zeros for the list of all.
+type Tag = [u8; 8];
 
 impl Sessions {
     /// A page of the live sessions that are wanted, of at most `limit` and never more than [`LARGEST_PAGE`].
@@ -101,19 +104,19 @@ impl Sessions {
         let limit = limit.clamp(1, LARGEST_PAGE);
         // What a filter leaves of a page is few, so it goes through large ones, and stops where it has enough.
         let at_once = if wanted.is_picky() { LARGEST_PAGE } else { limit };
-        let indexes = wanted.person.as_ref().map(|person| self.indexes_of_person(person));
-        let mut place = after.unwrap_or(Place { index: 0, after: None });
+        let indexes = self.indexes_wanted(wanted);
+        let (begin, mut after) = match after {
+            None => (Some(0), None),
+            Some(Place { of, after }) => (indexes.iter().position(|index| tag(index) == of), after),
+        };
+        let mut at = begin.unwrap_or(indexes.len());
         let mut sessions = Vec::new();
         let (mut asked, mut looked_at) = (0, 0);
-        loop {
-            let index = match &indexes {
-                None => None,
-                Some(indexes) => match indexes.get(usize::from(place.index)) {
-                    Some(index) => Some(*index),
-                    None => return Ok(Listing { sessions, next: None }),
-                },
-            };
-            let page = self.store.page(place.after, index, at_once).await?;
+        while let Some(index) = indexes.get(at) {
+            if sessions.len() >= limit || asked >= ASKED || looked_at >= LOOKED_AT {
+                return Ok(Listing { sessions, next: Some(Place { of: tag(index), after }) });
+            }
+            let page = self.store.page(after, *index, at_once).await?;
             asked += 1;
             looked_at += page.records.len();
             let mut records = page.records.iter().peekable();
@@ -124,17 +127,17 @@ impl Sessions {
                 sessions.extend(self.listed(filed, wanted));
                 cut = records.peek().map(|_| (page.after)(filed)).filter(|_| sessions.len() >= limit);
             }
-            place = match cut.or(page.next) {
-                Some(next) => Place { index: place.index, after: Some(next) },
-                None if indexes.is_some() => Place { index: place.index.saturating_add(1), after: None },
-                None => return Ok(Listing { sessions, next: None }),
-            };
-            if sessions.len() >= limit || asked >= ASKED || looked_at >= LOOKED_AT {
-                return Ok(Listing { sessions, next: Some(place) });
-            }
+            after = cut.or(page.next);
+            at += usize::from(after.is_none());
             // A store in memory answers at once: others that share the thread go on in between.
             tokio::task::yield_now().await;
         }
+        Ok(Listing { sessions, next: None })
+    }
+
+    /// Whether a place is one in the list of these sessions: elsewhere some would be left out unseen.
+    pub fn is_place_of(&self, wanted: &Wanted, place: &Place) -> bool {
+        self.indexes_wanted(wanted).iter().any(|index| tag(index) == place.of)
     }
 
     /// Ends the session that is named so, and gives whose it was; `None` where there is none.
@@ -177,6 +180,12 @@ impl Sessions {
         }
     }
 
+    /// Where these sessions are looked for, one after the other: in indexes, or among all there are.
+    fn indexes_wanted(&self, wanted: &Wanted) -> Vec<Option<IndexName>> {
+        let of_person = |person| self.indexes_of_person(person).into_iter().map(Some).collect();
+        wanted.person.as_ref().map_or_else(|| vec![None], of_person)
+    }
+
     pub(super) fn indexes_of_person(&self, person: &Person) -> Vec<IndexName> {
         let each = person.providers.iter().flat_map(|provider| self.subject_index(provider, &person.subject));
         each.collect()
@@ -202,6 +211,10 @@ impl Wanted {
             && before.is_none_or(|before| card.signed_in_at < before)
             && since.is_none_or(|since| card.signed_in_at >= since)
     }
+}
+
+fn tag(index: &Option<IndexName>) -> Tag {
+    index.as_ref().and_then(|index| index.first_chunk().copied()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -234,7 +247,7 @@ impl FromStr for SessionId {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cursor = self.after.as_ref().map(|Cursor(bytes)| bytes.as_slice()).unwrap_or_default();
-        f.write_str(&URL_SAFE_NO_PAD.encode([&self.index.to_be_bytes()[..], cursor].concat()))
+        f.write_str(&URL_SAFE_NO_PAD.encode([&self.of[..], cursor].concat()))
     }
 }
 
@@ -243,9 +256,9 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, NotFromTheList> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotFromTheList)?;
-        let (index, cursor) = bytes.split_first_chunk().ok_or(NotFromTheList)?;
+        let (of, cursor) = bytes.split_first_chunk().ok_or(NotFromTheList)?;
         let after = (!cursor.is_empty()).then(|| Cursor(cursor.to_vec()));
-        Ok(Self { index: u16::from_be_bytes(*index), after })
+        Ok(Self { of: *of, after })
     }
 }
 
@@ -288,7 +301,7 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().len(), 43);
         for after in [None, Some(Cursor(vec![1, 2, 3]))] {
-            let place = Place { index: 513, after };
+            let place = Place { of: *b"A person", after };
             assert_eq!(place.to_string().parse(), Ok(place));
         }
         for text in ["", "A", "AAAA=", "я", &"A".repeat(44)] {

@@ -93,6 +93,17 @@ async fn a_program_with_the_token_lists_sessions_by_who_where_and_when_and_ends_
     let second = api(&gateway, "GET", &format!("/sessions?limit=2&after={next}"), TOKEN).await.json();
     assert_eq!((second["sessions"].as_array().unwrap().len(), &second["next"]), (1, &Value::Null));
 
+    // A place in another list would leave sessions out.
+    for elsewhere in ["subject=u-2", "subject=u-1&provider=rogue"] {
+        api(&gateway, "GET", &format!("/sessions?{elsewhere}&after={next}"), TOKEN).await.expect(400);
+    }
+    let of_maria = api(&gateway, "GET", "/sessions?limit=1&subject=u-2", TOKEN).await.expect(200).json();
+    let next = of_maria["next"].as_str().unwrap();
+    assert_eq!(list(&gateway, &format!("limit=1&subject=u-2&after={next}")).await.len(), 1);
+    for elsewhere in ["", "subject=u-1&"] {
+        api(&gateway, "GET", &format!("/sessions?{elsewhere}after={next}"), TOKEN).await.expect(400);
+    }
+
     let id = of_ivan["id"].as_str().unwrap();
     assert_eq!(
         api(&gateway, "DELETE", &format!("/sessions/{id}"), TOKEN).await.expect(200).json()["ended"],

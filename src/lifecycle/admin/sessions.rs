@@ -68,7 +68,14 @@ impl State {
 
     /// A page of the list.
     pub(super) async fn list(&self, asked: Asked) -> Result<Listing, Refusal> {
-        let listing = self.gateway.sessions.list(&asked.wanted, asked.after, asked.limit);
+        let sessions = &self.gateway.sessions;
+        if asked.after.as_ref().is_some_and(|after| !sessions.is_place_of(&asked.wanted, after)) {
+            return Err(Refusal::BadParameter {
+                name: "after",
+                expected: "what next of the page before says",
+            });
+        }
+        let listing = sessions.list(&asked.wanted, asked.after, asked.limit);
         in_time(listing).await
     }
 }
