@@ -63,6 +63,7 @@ use self::apps::Protected;
 use self::authentication::Person;
 use self::authorization::{Decision as Permission, decide};
 use self::bearer::{Bearers, TokenProblem};
+use self::endpoints::sign_out;
 use self::failure::{Audience, Failure};
 use self::forwarding::Onward;
 use self::kept_forms::{Room, Sent};
@@ -72,6 +73,7 @@ use self::opened::Opened;
 use self::own_session::cookies::Newcomer;
 use self::own_session::leaving;
 use self::own_session::telling::Ends;
+use self::own_session::unfinished::Leaver;
 use self::pages::{Pages, Unsent, frame};
 use self::profile::Profile;
 use self::request::{Facts, Survey, Wishes};
@@ -267,6 +269,10 @@ impl Worker {
         let (parts, body) = request.into_parts();
         let facts = Facts::of(&parts.method, &parts.uri, &parts.headers)?;
         match Unsigned::of(facts.method, facts.intent()) {
+            Unsigned::SignIn if Leaver::unfinished(self, app, facts.headers).is_some() => {
+                trail.cookies.extend(app.cookies.finish(facts.headers));
+                sign_out::leave(self, app, None, None, facts.method, facts.headers)
+            }
             Unsigned::SignIn => {
                 login::start(self, app, &facts, Wish::to(app, facts.target().into_owned()), trail).await
             }

@@ -248,12 +248,45 @@ async fn a_script_gets_the_apps_answer_and_where_to_go_on() {
         "or a cache would sign others out"
     );
     is_out(&thief, &gateway).await;
-    assert!(browser.cookies().is_empty(), "{:?}", browser.cookies());
+    let kept: Vec<String> = browser.cookies().into_iter().map(|cookie| cookie.name).collect();
+    assert_eq!(kept, ["vestibule-4180-leaving"]);
     // Nobody is signed in any more.
     browser
         .send(Ask::script("POST", &gateway.url("/logout")).header("Content-Length", "0"))
         .await
         .expect(401);
+}
+
+#[tokio::test]
+async fn the_page_after_a_scripts_sign_out_finishes_it_at_the_provider_and_signs_nobody_in() {
+    let (gateway, rogue, app) = World::with_rogue(PATHS).await;
+    answers(&app, || Answer::of(204, "text/plain", ""));
+    for path in ["/", "/_sso/sign-out"] {
+        let browser = signed_in(&gateway).await;
+        let began = rogue.asked("/authorize").len();
+        let ask = || Ask::script("POST", &gateway.url("/logout")).header("Content-Length", "0");
+        browser.send(ask()).await.expect(204);
+        // A hidden frame signs nobody in who has just left.
+        let silent = browser.send(by_link(&gateway, "GET", "/_sso/silent")).await.expect(200);
+        assert!(silent.text().contains("login_required"), "{silent:?}");
+        // What of a browser's is on the app's page stays open.
+        browser.send(by_link(&gateway, "GET", "/open/x")).await.expect(200);
+        let sent = browser.send(by_link(&gateway, "GET", path)).await.expect(302);
+        assert!(sent.location().as_str().starts_with(&format!("{}/logout", rogue.issuer())), "{sent:?}");
+        assert!(sent.location_param("id_token_hint").is_some(), "{sent:?}");
+        assert!(cookie(&browser, "vestibule-4180-leaving").is_none(), "{:?}", browser.cookies());
+        let end = browser.follow(sent).await.expect(200);
+        assert_eq!(end.url.path(), "/_sso/signed-out");
+        assert_eq!(rogue.asked("/authorize").len(), began);
+        // Who then wants to come in does.
+        browser.visit(&gateway.url("/")).await.expect(200);
+        is_in(&browser, &gateway).await;
+        // And who signs in by a link of the app's has nothing to finish.
+        browser.send(ask()).await.expect(204);
+        browser.visit(&gateway.url("/_sso/sign-in?return_to=/")).await.expect(200);
+        is_in(&browser, &gateway).await;
+        assert!(cookie(&browser, "vestibule-4180-leaving").is_none());
+    }
 }
 
 #[tokio::test]

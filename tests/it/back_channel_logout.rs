@@ -305,8 +305,11 @@ async fn with_several_providers_a_token_ends_the_sessions_of_the_one_that_signed
     deliver(&world.origin(), &forged).await.expect(400);
     deliver(&world.origin(), &second.logout_token(|_| ())).await.expect(200);
     assert!(is_in(&browsers[0], &gateway).await && !is_in(&browsers[1], &gateway).await);
+    second.session("another");
+    let again = browsers[1].visit(&gateway.url("/_sso/sign-in?provider=second")).await;
+    again.expect(200);
     deliver(&world.origin(), &first.logout_token_of_person()).await.expect(200);
-    assert!(!is_in(&browsers[0], &gateway).await);
+    assert!(!is_in(&browsers[0], &gateway).await && is_in(&browsers[1], &gateway).await);
 }
 
 #[tokio::test]

@@ -273,6 +273,7 @@ pub(super) async fn begin_session(
     }
     let set = cookies.len();
     cookies.extend(app.cookies.clear(facts.headers, set));
+    cookies.extend(app.cookies.finish(facts.headers));
     let (name, provider) = (&app.settings.name, provider.name());
     cookies.extend(hand_over(gateway, app, facts.headers, provider, &live.data().subject));
     tracing::info!(target: AUDIT, event = "sign_in", %client, app = %name, provider, subject, "signed in");

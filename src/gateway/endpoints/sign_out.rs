@@ -19,6 +19,7 @@ use crate::gateway::failure::Failure;
 use crate::gateway::negotiation::{Sender, is_speculative};
 use crate::gateway::own_session::cookies;
 use crate::gateway::own_session::telling::{AtHome, tell_of_sign_out};
+use crate::gateway::own_session::unfinished::Leaver;
 use crate::gateway::pages::{AtProvider, Language, Page, Provider, TICKET_FIELD, frame};
 use crate::gateway::request::Facts;
 use crate::gateway::ticket::{open, seal};
@@ -62,6 +63,7 @@ pub async fn sign_out(
     }
     // What was to be set for a session that is over now is deleted instead.
     trail.cookies = cookies_after(app, person.as_ref(), &parts.headers);
+    trail.cookies.extend(app.cookies.finish(&parts.headers));
     trail.cookies.extend(cookies::clear(&worker.gateway, app, &parts.headers, None));
     leave(worker, app, person.as_ref(), back, &parts.method, &parts.headers)
 }
@@ -177,11 +179,17 @@ pub fn leave(
     let to = wanted.unwrap_or_default();
     let landing =
         app.url_of(Endpoint::SignedOut).ok_or(Failure::Internal("the landing page is no address"))?;
-    let data = person.map(|person| person.live.data());
-    let request = provider_of(app, person, headers).and_then(|provider| {
-        provider.end_session(EndSession {
-            id_token: data.as_ref().and_then(|data| data.tokens.id.as_ref()),
-            provider_session: data.as_ref().and_then(|data| data.provider_session.as_deref()),
+    let leaver = match person {
+        Some(person) => Leaver::of(app, &person.live.data()),
+        None => Leaver::unfinished(worker, app, headers).or_else(|| {
+            let provider = Arc::clone(choice::last_used(app, headers)?);
+            Some(Leaver { provider, id_token: None, session: None })
+        }),
+    };
+    let request = leaver.and_then(|leaver| {
+        leaver.provider.end_session(EndSession {
+            id_token: leaver.id_token.as_ref(),
+            provider_session: leaver.session.as_deref(),
             post_logout_redirect_uri: &landing,
             state: &seal(worker, app, AFTER, &format!("{ENDED}{to}")),
         })

@@ -18,6 +18,7 @@ use crate::gateway::authentication::{self, Person};
 use crate::gateway::failure::Failure;
 use crate::gateway::login::{self, Silent, Wish};
 use crate::gateway::negotiation::is_brought_into_a_frame;
+use crate::gateway::own_session::unfinished::Leaver;
 use crate::gateway::pages::frame;
 use crate::gateway::request::Facts;
 use crate::gateway::trail::Trail;
@@ -55,7 +56,9 @@ pub async fn answer(
         ..Wish::to(app, app.front_page())
     };
     let provider = data.as_ref().and_then(|data| app.provider_named(&data.provider));
-    let Some(provider) = provider.or_else(|| choice::settled(app, facts.headers)) else {
+    let has_left = || Leaver::unfinished(worker, app, facts.headers).is_some();
+    let settled = || choice::settled(app, facts.headers).filter(|_| !has_left());
+    let Some(provider) = provider.or_else(settled) else {
         // SECURITY: nobody is signed in with a provider that they did not choose, or signed out of.
         return Ok(nobody(app));
     };

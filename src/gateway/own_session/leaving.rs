@@ -17,6 +17,7 @@ use url::Url;
 
 use super::cookies;
 use super::telling::AtHome;
+use super::unfinished::Leaver;
 use super::way::{Said, Way};
 use crate::foundation::body::Body;
 use crate::gateway::answer::{own, redirect};
@@ -193,7 +194,8 @@ async fn finish(
     }
     ours.extend(sign_out::cookies_after(app, Some(person), &asked.headers));
     if way == Way::Script {
-        // A script can't be sent to the provider: it gets what it asked for, and where to go on.
+        // A script can't be sent to the provider: it gets what it asked for, and where to go on; else the next page goes.
+        ours.extend(Leaver::of(app, &person.live.data()).and_then(|leaver| leaver.keep(worker, app)));
         trail.cookies = ours;
         let mut answer = answer?;
         if response::is_for_everybody(answer.headers()) {
@@ -209,6 +211,7 @@ async fn finish(
     trail.record.decision = Decision::Endpoint;
     trail.cookies = theirs;
     trail.cookies.extend(ours);
+    trail.cookies.extend(app.cookies.finish(&asked.headers));
     let clears = answer.as_ref().ok().and_then(|answer| answer.headers().get(CLEAR_SITE_DATA).cloned());
     if let Ok(answer) = answer {
         discard(answer.into_body());

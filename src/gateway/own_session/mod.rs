@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod leaving;
 pub mod on_end;
 pub mod telling;
+pub mod unfinished;
 mod way;
 
 use std::sync::Arc;

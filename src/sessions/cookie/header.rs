@@ -10,6 +10,9 @@ pub(super) const CHOSEN: &[u8] = b"-provider";
 /// What stands before the identifier in the name of what a browser has us keep.
 pub(super) const ASIDE: &[u8] = b"-form-";
 
+/// How the name of an unfinished sign-out's cookie ends.
+pub(super) const LEAVING: &[u8] = b"-leaving";
+
 /// How the name of the last person's cookie ends.
 pub(super) const PERSON: &[u8] = b"-person";
 
@@ -56,8 +59,8 @@ pub(super) fn strip_set(headers: &mut HeaderMap, own: &impl Fn(&[u8]) -> bool) {
 }
 
 /// Whether a name is one of ours: an optional `__Host-` or `__Secure-`, the stem, an optional port, and then
-/// nothing, the number of a piece, a login, a form that is kept, the chosen provider, or the last person. The cookie
-/// of operators is ours, too.
+/// nothing, the number of a piece, a login, a form that is kept, the chosen provider, the last person, or a sign-out.
+/// The cookie of operators is ours, too.
 pub(super) fn is_own(name: &[u8], stem: &[u8]) -> bool {
     // SECURITY: browsers send a host's cookies to all its ports: an app must not get to see sessions by that one.
     if name == OPERATOR_COOKIE.as_bytes() {
@@ -74,7 +77,8 @@ pub(super) fn is_own(name: &[u8], stem: &[u8]) -> bool {
     match rest {
         [] => true,
         [b'.', number @ ..] => number.iter().all(u8::is_ascii_digit),
-        _ => rest == CHOSEN || rest == PERSON || rest.starts_with(b"-login-") || rest.starts_with(ASIDE),
+        _ if [CHOSEN, PERSON, LEAVING].contains(&rest) => true,
+        _ => rest.starts_with(b"-login-") || rest.starts_with(ASIDE),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::foundation::origin::{Origin, Scheme};
 mod aside;
 mod chosen;
 mod header;
+mod leaving;
 mod person;
 mod rounds;
 mod settings;
