@@ -11,6 +11,8 @@ use redb::StorageBackend;
 use redb::backends::FileBackend;
 use tempfile::TempDir;
 
+mod power;
+
 use super::disk::{Absent, database};
 use super::*;
 use crate::sessions::store::contract::{ENTRANCE, World, keeps_the_contract, refresh_token};
