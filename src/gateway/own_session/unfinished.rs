@@ -3,6 +3,7 @@
 //!
 //! What it takes is kept by the browser, sealed; a sign-in that the person begins makes it void.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
@@ -21,9 +22,9 @@ const PURPOSE: &str = "unfinished sign-out";
 /// What a browser keeps.
 #[derive(Serialize, Deserialize)]
 struct Kept<'k> {
-    provider: &'k str,
-    id_token: Option<&'k str>,
-    session: Option<&'k str>,
+    provider: Cow<'k, str>,
+    id_token: Option<Cow<'k, str>>,
+    session: Option<Cow<'k, str>>,
 }
 
 /// Whom a provider is to be asked to sign out.
@@ -48,16 +49,21 @@ impl Leaver {
         let sealed = std::str::from_utf8(app.cookies.unfinished(headers)?).ok()?;
         let kept = open(worker, app, PURPOSE, sealed)?;
         let Kept { provider, id_token, session } = serde_json::from_str(&kept).ok()?;
-        let provider = Arc::clone(app.provider_named(provider)?);
-        Some(Self { provider, id_token: id_token.map(Secret::new), session: session.map(str::to_owned) })
+        let provider = Arc::clone(app.provider_named(&provider)?);
+        let id_token = id_token.map(|token| Secret::new(token.into_owned()));
+        Some(Self { provider, id_token, session: session.map(Cow::into_owned) })
     }
 
     /// Has the browser finish the sign-out later, where the provider can do its part. An ID token that is too long for
     /// a cookie stays behind: then the provider asks the person.
     pub fn keep(&self, worker: &Worker, app: &Protected) -> Option<HeaderValue> {
         self.provider.sign_out_scheme()?;
-        let keep = |id_token| {
-            let kept = Kept { provider: self.provider.name(), id_token, session: self.session.as_deref() };
+        let keep = |id_token: Option<&str>| {
+            let kept = Kept {
+                provider: self.provider.name().into(),
+                id_token: id_token.map(Cow::from),
+                session: self.session.as_deref().map(Cow::from),
+            };
             let kept = serde_json::to_string(&kept).ok()?;
             app.cookies.keep_unfinished(&seal(worker, app, PURPOSE, &kept))
         };
