@@ -276,6 +276,8 @@ async fn whoever_is_signed_in_is_put_off_once_the_store_was_away_for_longer_than
     two.store.has(Fault::IsReadOnly);
     assert!(two.here.end(&two.live).await.is_err() && strict.check().await.is_ok());
     assert!(!strict.puts_off(), "who is signed in is served");
+    two.store.has(Fault::IsInPart);
+    assert!(strict.check().await.is_err() && !strict.puts_off(), "the others are served");
     two.store.has(Fault::Fails);
     for process in [&two.there, &strict] {
         process.check().await.unwrap_err();

@@ -34,6 +34,8 @@ pub(in crate::sessions) enum Fault {
     None,
     /// Whatever is asked fails.
     Fails,
+    /// What takes all of it fails, as where a part of a cluster is down.
+    IsInPart,
     /// Changes fail, as on a replica or a full one.
     IsReadOnly,
     /// Nothing is answered.
@@ -60,7 +62,7 @@ impl SharedStore {
         for listener in &*self.listeners.lock().unwrap() {
             match fault {
                 Fault::None => Self::is_heard_by(&**listener),
-                Fault::IsReadOnly => {}
+                Fault::IsReadOnly | Fault::IsInPart => {}
                 Fault::Fails | Fault::Hangs | Fault::IsDeaf => listener.deaf(),
             }
         }
@@ -92,7 +94,7 @@ impl SharedStore {
             Fault::Hangs => std::future::pending().await,
             Fault::Fails => Err(StoreError::unreachable("no connection")),
             Fault::IsReadOnly if writes => Err(StoreError::unreachable("READONLY")),
-            Fault::None | Fault::IsReadOnly | Fault::IsDeaf => Ok(()),
+            Fault::None | Fault::IsInPart | Fault::IsReadOnly | Fault::IsDeaf => Ok(()),
         }
     }
 }
@@ -129,6 +131,9 @@ impl Store for SharedStore {
     fn count(&self) -> Pending<'_, Option<u64>> {
         Box::pin(async move {
             self.obstacle(false).await?;
+            if *self.fault.lock().unwrap() == Fault::IsInPart {
+                return Err(StoreError::unreachable("a part of it"));
+            }
             self.store.count().await
         })
     }
