@@ -103,6 +103,17 @@ impl Keycloak {
         Browser::new().send(ask).await
     }
 
+    /// Gives somebody an account, and its name at Keycloak: for a test that takes their sessions or the account away.
+    pub async fn enrol(&self, login: &str, given_name: &str, family_name: &str) -> String {
+        let person = json!({
+            "username": login, "enabled": true, "firstName": given_name, "lastName": family_name,
+            "email": format!("{login}@school.example"), "emailVerified": true,
+            "credentials": [{"type": "password", "value": "пароль", "temporary": false}],
+        });
+        let made = self.administer("POST", "/users", person).await.expect(201);
+        made.location().path_segments().unwrap().next_back().unwrap().to_owned()
+    }
+
     /// How often this world's client did this, by the name of Keycloak's event.
     pub async fn count(&self, world: &World, kind: &str) -> usize {
         let id = form_urlencoded::byte_serialize(client_id(world).as_bytes()).collect::<String>();

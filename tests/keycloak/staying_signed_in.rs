@@ -36,13 +36,7 @@ async fn tokens_are_renewed_again_and_again_by_refresh_tokens_that_serve_once() 
 #[tokio::test]
 async fn who_was_disabled_at_keycloak_is_out_when_the_token_ends() {
     let keycloak = Keycloak::running().await;
-    let person = json!({
-        "username": "uvolen", "enabled": true, "firstName": "Пётр", "lastName": "Уволенный",
-        "email": "uvolen@school.example", "emailVerified": true,
-        "credentials": [{"type": "password", "value": "пароль", "temporary": false}],
-    });
-    let made = keycloak.administer("POST", "/users", person).await.expect(201);
-    let id = made.location().path_segments().unwrap().next_back().unwrap().to_owned();
+    let id = keycloak.enrol("uvolen", "Пётр", "Уволенный").await;
     let more = json!({"attributes": {"access.token.lifespan": LIFE.to_string()}});
     let (gateway, _app) = keycloak.gateway(more, BEARER).await;
     let browser = Browser::new();
