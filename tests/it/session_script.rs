@@ -85,8 +85,8 @@ async fn hears(chromium: &Chromium, name: &str) {
 
 #[tokio::test]
 async fn who_does_nothing_is_warned_can_stay_and_is_told_of_the_end() {
-    let idle = "[session]\nidle_timeout = \"6s\"\n";
-    let (_gateway, _rogue, _app, chromium) = open(idle, "data-warn=\"3\"").await;
+    let idle = "[session]\nidle_timeout = \"8s\"\n";
+    let (_gateway, _rogue, _app, chromium) = open(idle, "data-warn=\"4\"").await;
     hears(&chromium, "ending").await;
     chromium.reads("Ваш сеанс скоро закончится.").await;
     chromium.picture("session-ending").await;
@@ -117,7 +117,7 @@ async fn who_does_nothing_is_warned_can_stay_and_is_told_of_the_end() {
 
 #[tokio::test]
 async fn who_writes_stays_signed_in_without_a_request_to_the_app() {
-    let idle = "[session]\nidle_timeout = \"4s\"\n";
+    let idle = "[session]\nidle_timeout = \"6s\"\n";
     let (gateway, rogue, app, chromium) = open(idle, "data-warn=\"1\"").await;
     app.forget();
     for _ in 0..16 {
@@ -134,7 +134,7 @@ async fn who_writes_stays_signed_in_without_a_request_to_the_app() {
 
 #[tokio::test]
 async fn an_idle_time_that_is_shorter_than_the_warning_is_not_all_warning() {
-    let idle = "[session]\nidle_timeout = \"4s\"\n";
+    let idle = "[session]\nidle_timeout = \"8s\"\n";
     let (_gateway, _rogue, _app, chromium) = open(idle, "").await;
     for _ in 0..8 {
         chromium.write("textarea", "Ответ").await;
@@ -163,8 +163,8 @@ async fn a_session_that_ends_by_its_lifetime_is_renewed_silently_while_somebody_
 
 #[tokio::test]
 async fn an_app_can_speak_for_itself() {
-    let idle = "[session]\nidle_timeout = \"3s\"\n";
-    let (_gateway, _rogue, _app, chromium) = open(idle, "data-warn=\"2\" data-dialog=\"off\"").await;
+    let idle = "[session]\nidle_timeout = \"8s\"\n";
+    let (_gateway, _rogue, _app, chromium) = open(idle, "data-warn=\"4\" data-dialog=\"off\"").await;
     hears(&chromium, "ending").await;
     hears(&chromium, "ended").await;
     assert_eq!(chromium.run("return document.querySelector('.vestibule-session')").await, Value::Null);
@@ -177,11 +177,11 @@ async fn it_works_on_an_app_with_a_prefix() {
     let url = format!("{}/lms", world.origin());
     let config = rogue.table("rogue", "")
         + &world.app_at("lms", &url, &app.origin())
-        + "[session]\nidle_timeout = \"3s\"\n";
+        + "[session]\nidle_timeout = \"8s\"\n";
     let gateway = world.start(&config).await;
     app.answer(|request| match request.path() {
         "/lms/said.js" => Answer::of(200, "text/javascript", SAID),
-        _ => page("data-warn=\"2\" data-lang=\"en\"", "/lms"),
+        _ => page("data-warn=\"4\" data-lang=\"en\"", "/lms"),
     });
     let chromium = Chromium::open().await;
     chromium.goto(&gateway.url("/lms/")).await;
