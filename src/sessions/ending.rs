@@ -4,12 +4,17 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Sessions;
 use super::data::SessionData;
 use super::listing::Person;
 use super::live::Live;
 use super::store::{Change, IndexName, StoreError};
+
+/// How long an end over a shared store is not told yet: other processes were told of it in the moment when it was
+/// made, and by then they have heard.
+const ON_ITS_WAY: Duration = Duration::from_millis(10);
 
 /// The fields that sessions are indexed by.
 const SUBJECT: &str = "subject";
@@ -86,6 +91,9 @@ impl Sessions {
     pub(super) async fn apply(&self, change: Change) -> Result<usize, StoreError> {
         let gone = self.store.apply(change).await?;
         gone.iter().for_each(|name| self.registry.end(name));
+        if !gone.is_empty() && self.link.is_shared() {
+            tokio::time::sleep(ON_ITS_WAY).await;
+        }
         Ok(gone.len())
     }
 

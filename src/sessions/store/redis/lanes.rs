@@ -106,13 +106,15 @@ impl Lanes {
     }
 
     /// Takes over what was known of the replicas before the same server was lost: those that left it meanwhile may
-    /// have left it for another master.
+    /// have left it for another master. Another server has just been made master.
     pub(super) fn remember(&self, before: &Self) {
         if self.address == before.address {
             let known = before.replicas().clone();
             let now: Vec<Range> =
                 std::mem::replace(&mut *self.replicas(), known).iter().map(|now| now.range).collect();
             self.note(now);
+        } else {
+            self.replicas().iter_mut().for_each(Replicas::expect_one);
         }
     }
 

@@ -45,6 +45,12 @@ impl Replicas {
         Self { range, needed: range.keeping_up, fewer_from: None }
     }
 
+    /// Those of a server that has just taken another's place: one at least is waited for, as it may be that another was
+    /// made master in the same fail-over, and what this one is told alone is lost then.
+    pub(super) fn expect_one(&mut self) {
+        self.needed = self.needed.max(1);
+    }
+
     /// What a change must wait for now.
     pub(super) const fn confirmation(&self) -> Confirmation {
         match self.needed {
@@ -110,6 +116,21 @@ mod tests {
         ] {
             let nobody = replicas.observe(range(connected, keeping_up), start + Duration::from_secs(seconds));
             assert_eq!((replicas.confirmation(), nobody), (expected, expected == None), "after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn a_new_master_is_believed_when_it_has_a_replica_or_was_alone_for_a_while() {
+        use Confirmation::{By, Impossible, None};
+        let start = Instant::now();
+        for (connected, expected) in [(0, [Impossible, None]), (1, [By(1), By(1)]), (2, [By(2), By(2)])] {
+            let mut replicas = Replicas::new(range(connected, connected));
+            replicas.expect_one();
+            let told = [1, 6].map(|seconds| {
+                replicas.observe(range(connected, connected), start + Duration::from_secs(seconds));
+                replicas.confirmation()
+            });
+            assert_eq!(told, expected, "{connected}");
         }
     }
 
