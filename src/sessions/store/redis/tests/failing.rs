@@ -375,3 +375,20 @@ async fn a_change_that_no_replica_has_is_not_called_made() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_just_made_master_is_told_nothing_alone() {
+    let servers = Guarded::start();
+    let store = open(guarded(&servers));
+    put(&*store, 1).await.unwrap();
+    servers.servers.iter().take(2).for_each(|server| server.signal("-KILL"));
+    let (started, mut refused) = (Instant::now(), None);
+    while let Err(error) = put(&*store, 2).await {
+        assert!(started.elapsed() < Duration::from_secs(60), "{error}");
+        if code(&error) == "store_unconfirmed" {
+            refused.get_or_insert(Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(refused.expect("refused at first").elapsed() > Duration::from_secs(3));
+}
