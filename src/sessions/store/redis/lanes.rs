@@ -88,13 +88,17 @@ impl Lanes {
         address: Address,
         ranges: Vec<Range>,
     ) -> Self {
+        let mut replicas: Vec<_> = ranges.into_iter().map(Replicas::new).collect();
+        if matches!(settings.topology, Topology::Sentinel { .. }) {
+            replicas.iter_mut().for_each(|replicas| replicas.expect(1));
+        }
         Self {
             asks,
             changes,
             limit: settings.timeout,
             address,
             expects_replicas: !matches!(settings.topology, Topology::Standalone(_)),
-            replicas: Mutex::new(ranges.into_iter().map(Replicas::new).collect()),
+            replicas: Mutex::new(replicas),
             pace: Mutex::default(),
             answered: Mutex::new(Instant::now()),
         }
@@ -106,7 +110,7 @@ impl Lanes {
     }
 
     /// Takes over what was known of the replicas before the same server was lost: those that left it meanwhile may
-    /// have left it for another master. Another server has just been made master.
+    /// have left it for another master. Another server has just been made master, and all but itself are to follow it.
     pub(super) fn remember(&self, before: &Self) {
         if self.address == before.address {
             let known = before.replicas().clone();
@@ -114,7 +118,8 @@ impl Lanes {
                 std::mem::replace(&mut *self.replicas(), known).iter().map(|now| now.range).collect();
             self.note(now);
         } else {
-            self.replicas().iter_mut().for_each(Replicas::expect_one);
+            let followed = before.replicas().iter().map(Replicas::needed).max().unwrap_or_default();
+            self.replicas().iter_mut().for_each(|replicas| replicas.expect(followed.saturating_sub(1)));
         }
     }
 

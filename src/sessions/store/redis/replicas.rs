@@ -45,10 +45,15 @@ impl Replicas {
         Self { range, needed: range.keeping_up, fewer_from: None }
     }
 
-    /// Those of a server that has just taken another's place: one at least is waited for, as it may be that another was
-    /// made master in the same fail-over, and what this one is told alone is lost then.
-    pub(super) fn expect_one(&mut self) {
-        self.needed = self.needed.max(1);
+    /// How many are waited for now.
+    pub(super) const fn needed(&self) -> usize {
+        self.needed
+    }
+
+    /// Those of a server that may have just been made master: so many at least are waited for, as it may be that
+    /// another was made master in the same fail-over, and what that one is not told is lost then.
+    pub(super) fn expect(&mut self, count: usize) {
+        self.needed = self.needed.max(count);
     }
 
     /// What a change must wait for now.
@@ -120,17 +125,22 @@ mod tests {
     }
 
     #[test]
-    fn a_new_master_is_believed_when_it_has_a_replica_or_was_alone_for_a_while() {
+    fn a_new_master_is_believed_when_it_has_its_replicas_or_was_without_for_a_while() {
         use Confirmation::{By, Impossible, None};
         let start = Instant::now();
-        for (connected, expected) in [(0, [Impossible, None]), (1, [By(1), By(1)]), (2, [By(2), By(2)])] {
+        for (expects, connected, expected) in [
+            (1, 0, [Impossible, None]),
+            (1, 1, [By(1), By(1)]),
+            (1, 2, [By(2), By(2)]),
+            (2, 1, [Impossible, By(1)]),
+        ] {
             let mut replicas = Replicas::new(range(connected, connected));
-            replicas.expect_one();
+            replicas.expect(expects);
             let told = [1, 6].map(|seconds| {
                 replicas.observe(range(connected, connected), start + Duration::from_secs(seconds));
                 replicas.confirmation()
             });
-            assert_eq!(told, expected, "{connected}");
+            assert_eq!(told, expected, "{connected} of {expects}");
         }
     }
 

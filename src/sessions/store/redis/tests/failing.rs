@@ -347,6 +347,22 @@ async fn a_master_that_steps_down_or_hangs_loses_nothing_that_was_acknowledged()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_replaced_when_it_was_just_made_one_takes_nothing_with_it() {
+    let servers = Arc::new(Guarded::start());
+    let harmed = Arc::clone(&servers);
+    nothing_acknowledged_is_lost(open(guarded(&servers)), move || {
+        harmed.servers[0].signal("-KILL");
+        harmed.sentinels[0].until("another is the master", |_| harmed.master() != harmed.servers[0].port);
+        let first = harmed.master();
+        harmed.sentinels[0].until("it takes orders", |sentinel| {
+            sentinel.ask(&["SENTINEL", "FAILOVER", "mymaster"]).contains("OK")
+        });
+        harmed.sentinels[0].until("the third is the master", |_| harmed.master() != first);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_of_a_cluster_that_is_killed_loses_nothing_that_was_acknowledged() {
     let cluster = Arc::new(Cluster::start());
     let harmed = Arc::clone(&cluster);
