@@ -40,6 +40,7 @@ pub(super) struct IdToken {
     pub(super) subject: String,
     pub(super) provider_session: Option<String>,
     pub(super) auth_time: Option<Timestamp>,
+    pub(super) issued_at: Option<Timestamp>,
     pub(super) claims: Map<String, Value>,
 }
 
@@ -200,7 +201,9 @@ pub(super) fn check(
     // Core 2: sub
     let subject = check_subject(&claims)?.to_owned();
     let provider_session = claims.get("sid").and_then(Value::as_str).filter(|sid| !sid.is_empty());
-    Ok(IdToken { subject, provider_session: provider_session.map(str::to_owned), auth_time, claims })
+    let provider_session = provider_session.map(str::to_owned);
+    let issued_at = jwt::time(&claims, "iat")?;
+    Ok(IdToken { subject, provider_session, auth_time, issued_at, claims })
 }
 
 /// What any ID token of a provider is held against.

@@ -29,6 +29,8 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 pub struct LogoutToken {
     /// Whose sessions are over.
     pub whose: Whose,
+    /// When they were (`iat`), by the provider's clock.
+    pub issued_at: Timestamp,
     /// What tells the token from all others of this provider (`jti`).
     pub id: String,
     /// How long from now the same token would still be good.
@@ -128,9 +130,9 @@ pub(super) fn check(
     let usual = id_token::policy(settings, algs);
     let policy = Policy { typ: &["jwt", "logout+jwt"], required: &["iat"], ..usual };
     let claims = jwt::verify(token, keys, &policy, now)?.claims;
-    let good_until = good_until(&claims)?.plus(policy.leeway);
+    let issued_at = jwt::time(&claims, "iat")?.ok_or(JwtError::Missing("iat"))?;
+    let good_until = good_until(&claims, issued_at)?.plus(policy.leeway);
     if now >= good_until {
-        let issued_at = jwt::time(&claims, "iat")?.unwrap_or_default();
         return Err(LogoutTokenError::Old(now.since(issued_at)));
     }
 
@@ -155,12 +157,11 @@ pub(super) fn check(
 
     // 2.6 (7): `jti`, by which a second delivery is known
     let id = text(&claims, "jti")?.ok_or(JwtError::Missing("jti"))?.to_owned();
-    Ok(LogoutToken { whose, id, good_for: good_until.since(now) })
+    Ok(LogoutToken { whose, issued_at, id, good_for: good_until.since(now) })
 }
 
 /// SECURITY: a token that was kept by somebody must not end sessions that begin much later.
-fn good_until(claims: &Map<String, Value>) -> Result<Timestamp, JwtError> {
-    let issued_at = jwt::time(claims, "iat")?.ok_or(JwtError::Missing("iat"))?;
+fn good_until(claims: &Map<String, Value>, issued_at: Timestamp) -> Result<Timestamp, JwtError> {
     let expires_at = jwt::time(claims, "exp")?;
     Ok(expires_at.unwrap_or(issued_at.plus(WITHOUT_EXP)).min(issued_at.plus(LONGEST)))
 }

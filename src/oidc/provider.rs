@@ -94,6 +94,8 @@ pub struct SignIn {
     pub access_expires_at: Option<Timestamp>,
     /// When the person proved who they are, if the provider says.
     pub auth_time: Option<Timestamp>,
+    /// When the provider said so (`iat` of the ID token), by its clock.
+    pub issued_at: Option<Timestamp>,
 }
 
 impl Provider {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Sessions;
 use super::ending::joined;
 use super::store::StoreError;
+use crate::foundation::clock::Timestamp;
 use crate::foundation::sealing::RecordSecret;
 
 /// How long work may go on that is done once, before another process may take it for broken off.
@@ -15,8 +16,9 @@ const AT_WORK: Duration = Duration::from_secs(5);
 /// How long it is remembered that a provider's session is over: longer than a code is good that was issued in it.
 const OVER: Duration = Duration::from_secs(10 * 60);
 
-/// The field of what is remembered of provider sessions.
+/// The fields of what is remembered of sign-outs at providers.
 const PROVIDER_SESSION_OVER: &str = "provider session over";
+const PERSON_OVER: &str = "person over";
 
 /// What became of work that is to be done once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,15 +103,53 @@ impl Sessions {
         self.is_claimed(PROVIDER_SESSION_OVER, &joined(provider, provider_session)).await
     }
 
+    /// Remembers that all sessions at a provider of one person were over at `at`, by the provider's clock, for logins
+    /// that it answered before and that end later.
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn remember_person_over(
+        &self,
+        provider: &str,
+        subject: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for name in self.keys.index_names(PERSON_OVER, &joined(provider, subject)).collect::<Vec<_>>() {
+            // The later one counts. What ends is ended after this: who asks between the two has a session by then.
+            self.store.take_note(name, now).await?;
+            self.store.put_note(name, Vec::new(), now, at.plus(OVER)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a person is remembered to have been signed out of a provider at `since` or after it, by the provider's
+    /// clock. To be asked after a session was made, as [`is_over`](Self::is_over).
+    ///
+    /// # Errors
+    /// When the store can't be used.
+    pub async fn is_person_over(
+        &self,
+        provider: &str,
+        subject: &str,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let until = self.claimed_until(PERSON_OVER, &joined(provider, subject)).await?;
+        Ok(until.is_some_and(|until| until >= since.plus(OVER)))
+    }
+
     /// Whether something is claimed. SECURITY: it stays so all the while, for others who ask in this moment.
     async fn is_claimed(&self, field: &str, what: &str) -> Result<bool, StoreError> {
-        let now = self.clock.now();
+        Ok(self.claimed_until(field, what).await?.is_some())
+    }
+
+    /// Until when something is claimed, under any key of the ring.
+    async fn claimed_until(&self, field: &str, what: &str) -> Result<Option<Timestamp>, StoreError> {
+        let (now, mut latest) = (self.clock.now(), None);
         for name in self.keys.index_names(field, what).collect::<Vec<_>>() {
-            if self.store.has_note(name, now).await? {
-                return Ok(true);
-            }
+            latest = latest.max(self.store.noted_until(name, now).await?);
         }
-        Ok(false)
+        Ok(latest)
     }
 
     /// Lets go of a claim.

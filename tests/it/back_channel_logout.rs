@@ -14,6 +14,8 @@ use crate::world::rogue::{CLIENT_SECRET, Draft, Signed};
 use crate::world::sealed::EncryptionKey;
 use crate::world::{Answer, Ask, Browser, Endpoint, Engine, Gateway, Rogue, Server, World};
 
+mod under_way;
+
 async fn is_in(browser: &Browser, gateway: &Gateway) -> bool {
     browser.fetch(&gateway.url("/_sso/session")).await.status == 200
 }
@@ -229,22 +231,6 @@ async fn a_token_without_an_end_is_good_for_minutes() {
     });
     deliver(&gateway.world.origin(), &token).await.expect(200);
     assert!(!is_in(&browser, &gateway).await);
-}
-
-#[tokio::test]
-async fn a_login_that_was_under_way_makes_no_session_of_one_that_is_over_there() {
-    let (gateway, rogue, _app) = World::with_rogue("").await;
-    rogue.session("one");
-    let browser = Browser::new();
-    let sent = browser.get(&gateway.url("/courses")).await.expect(302);
-    let back = browser.get(sent.location().as_str()).await.expect(302);
-    let token = rogue.logout_token(|draft| draft.claims["sid"] = json!("one"));
-    deliver(&gateway.world.origin(), &token).await.expect(200);
-    browser.get(back.location().as_str()).await.expect(400);
-    assert!(!is_in(&browser, &gateway).await);
-    gateway.logs("provider_session_over").await;
-    rogue.session("two");
-    browser.visit(&gateway.url("/courses")).await.expect(200);
 }
 
 #[tokio::test]

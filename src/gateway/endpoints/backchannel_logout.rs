@@ -109,7 +109,10 @@ async fn heed(gateway: &Gateway, providers: &[Arc<Provider>], token: &Secret) ->
                     sessions.remember_over(provider.name(), sid).await?;
                     sessions.end_by_provider_session(provider.name(), sid).await?
                 }
-                Whose::Person(subject) => sessions.end_by_subject(provider.name(), subject).await?,
+                Whose::Person(subject) => {
+                    sessions.remember_person_over(provider.name(), subject, token.issued_at).await?;
+                    sessions.end_by_subject(provider.name(), subject).await?
+                }
             };
         }
         Ok(ended)

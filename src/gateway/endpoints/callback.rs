@@ -14,7 +14,6 @@ use hyper::body::Incoming;
 use crate::foundation::body::Body;
 use crate::foundation::clock::Timestamp;
 use crate::foundation::origin::Scheme;
-use crate::gateway::Worker;
 use crate::gateway::answer::{redirect, refresh};
 use crate::gateway::apps::Protected;
 use crate::gateway::endpoints::silent;
@@ -28,7 +27,7 @@ use crate::gateway::request::Facts;
 use crate::gateway::step_up::{self, TooWeak};
 use crate::gateway::trail::Trail;
 use crate::gateway::visitor::Visitor;
-use crate::gateway::{authentication, choice, form, query, rounds, ticket};
+use crate::gateway::{Gateway, Worker, authentication, choice, form, query, rounds, ticket};
 use crate::oidc::{AuthorizationResponse, CallbackError, OidcError, PendingLogin, Provider, SignIn};
 use crate::sessions::{Entrance, Gone, LoginError, SessionData, Sessions, StoreError};
 use crate::telemetry::SubjectInLogs;
@@ -255,8 +254,8 @@ pub(super) async fn begin_session(
 ) -> Result<Vec<HeaderValue>, Failure> {
     let gateway = &worker.gateway;
     let subject = (gateway.subject_in_logs == SubjectInLogs::Named).then(|| person.subject.clone());
+    let issued_at = person.issued_at;
     let data = session(provider, person, gateway.clock.now(), &gateway.sessions);
-    let provider_session = data.provider_session.clone();
     let entrance = Entrance { app: &app.settings.name, client };
     let created = gateway.sessions.create(&app.cookies, data, entrance, replacing).await;
     let (live, mut cookies) = created.map_err(|error| match error {
@@ -265,9 +264,7 @@ pub(super) async fn begin_session(
     })?;
     // SECURITY: they signed out at the provider while this login was under way: what was told of then found no
     // session to end.
-    if let Some(sid) = provider_session
-        && gateway.sessions.is_over(provider.name(), &sid).await.map_err(Failure::Store)?
-    {
+    if is_over(gateway, &live.data(), issued_at).await.map_err(Failure::Store)? {
         gateway.sessions.end(&live).await.map_err(Failure::Store)?;
         return Err(Failure::SignIn(OidcError::SignedOutMeanwhile));
     }
@@ -278,6 +275,24 @@ pub(super) async fn begin_session(
     cookies.extend(hand_over(gateway, app, facts.headers, provider, &live.data().subject));
     tracing::info!(target: AUDIT, event = "sign_in", %client, app = %name, provider, subject, "signed in");
     Ok(cookies)
+}
+
+/// Whether the provider has said meanwhile that the session there is over, or all of the person's are.
+async fn is_over(
+    gateway: &Gateway,
+    data: &SessionData,
+    issued_at: Option<Timestamp>,
+) -> Result<bool, StoreError> {
+    let (sessions, provider) = (&gateway.sessions, &data.provider);
+    if let Some(sid) = &data.provider_session
+        && sessions.is_over(provider, sid).await?
+    {
+        return Ok(true);
+    }
+    match issued_at {
+        Some(issued_at) => sessions.is_person_over(provider, &data.subject, issued_at).await,
+        None => Ok(false),
+    }
 }
 
 fn session(provider: &Provider, person: SignIn, now: Timestamp, sessions: &Sessions) -> SessionData {

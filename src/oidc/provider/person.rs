@@ -57,7 +57,7 @@ impl Provider {
             access_token: &access_token,
         };
         let check = |keys: &Keys| Ok(id_token::check(&signed, keys, &expected, self.clock.now())?);
-        let IdToken { subject, provider_session, auth_time, claims } =
+        let IdToken { subject, provider_session, auth_time, issued_at, claims } =
             self.with_keys(metadata, check).await?;
         let userinfo = self.userinfo(metadata, &access_token, key, Some(&subject)).await?;
         let claims = userinfo::merge(claims, userinfo);
@@ -67,7 +67,7 @@ impl Provider {
             refresh: refresh_token,
             ..Tokens::default()
         };
-        Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time })
+        Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time, issued_at })
     }
 
     /// An ID token that came along is not looked at and not kept: nobody asked for one, so nothing binds it to
@@ -86,7 +86,8 @@ impl Provider {
         let provider_session = provider_session.map(str::to_owned);
         let claims = userinfo::alone(said.0, &subject);
         let tokens = Tokens { access: Some(access_token), refresh: refresh_token, ..Tokens::default() };
-        Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time: None })
+        let (auth_time, issued_at) = (None, None);
+        Ok(SignIn { subject, provider_session, claims, tokens, access_expires_at, auth_time, issued_at })
     }
 
     /// What the userinfo endpoint says, if there is one; of whom else than `subject`, if that is known, is an

@@ -69,6 +69,7 @@ macro_rules! keeps_the_contract {
             a_session_is_ended_by_the_name_that_the_list_gives_it
             who_ends_sessions_from_outside_is_told_whose_they_were
             work_is_done_once_and_again_where_it_failed
+            a_person_who_signed_out_everywhere_is_remembered_with_the_time_for_minutes
             a_provider_session_that_is_over_is_remembered_for_minutes
             what_is_ended_in_one_process_is_over_in_every_other_that_holds_it_open
             a_renewal_in_one_process_is_seen_by_the_other_that_holds_it_open

@@ -323,8 +323,8 @@ impl Store for Guarded {
         Box::pin(self.within(Operation::Note, put))
     }
 
-    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
-        Box::pin(self.within(Operation::Note, async move { self.store.has_note(name, now).await }))
+    fn noted_until(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Timestamp>> {
+        Box::pin(self.within(Operation::Note, async move { self.store.noted_until(name, now).await }))
     }
 
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {

@@ -90,8 +90,8 @@ pub(super) trait Store: Send + Sync {
     /// Puts down a note, a sealed text with an end of its own, where none of that name lies; tells whether it did.
     fn put_note(&self, name: NoteName, text: Vec<u8>, now: Timestamp, until: Timestamp) -> Pending<'_, bool>;
 
-    /// Whether a note of that name lies there.
-    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool>;
+    /// Until when a note of that name lies there; `None` where none does.
+    fn noted_until(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Timestamp>>;
 
     /// Takes a note up: of several who ask, one gets it.
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>>;

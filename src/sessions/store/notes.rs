@@ -32,9 +32,9 @@ impl Notes {
         })
     }
 
-    /// Whether a note of that name lies there.
-    pub(super) fn has(&self, name: &NoteName, now: Timestamp) -> bool {
-        self.with(now, |shelf| shelf.notes.contains_key(name))
+    /// Until when a note of that name lies there.
+    pub(super) fn until(&self, name: &NoteName, now: Timestamp) -> Option<Timestamp> {
+        self.with(now, |shelf| shelf.notes.get(name).map(|(until, _)| *until))
     }
 
     /// Takes a note up: nobody else gets it.

@@ -29,9 +29,12 @@ impl Rogue {
         draft.token(&key)
     }
 
-    /// One that names the person alone.
+    /// One that names the person alone, and was issued moments ago: whoever signs in after it has a newer ID token.
     pub fn logout_token_of_person(&self) -> String {
-        self.logout_token(|draft| drop(draft.claims.as_object_mut().unwrap().remove("sid")))
+        self.logout_token(|draft| {
+            draft.claims.as_object_mut().unwrap().remove("sid");
+            draft.claims["iat"] = json!(now() - 2);
+        })
     }
 
     /// From now on its ID tokens name this session.

@@ -65,3 +65,19 @@ pub(in crate::sessions) async fn a_provider_session_that_is_over_is_remembered_f
     world.clock.advance(10 * MINUTE);
     assert!(!over("trusted", "sid").await);
 }
+
+pub(in crate::sessions) async fn a_person_who_signed_out_everywhere_is_remembered_with_the_time_for_minutes(
+    world: World,
+) {
+    let (here, there, start) = (world.process(), world.process(), world.clock.now());
+    let at = |seconds| start.plus(Duration::from_secs(seconds));
+    let over = async |subject, since| there.is_person_over("trusted", subject, since).await.unwrap();
+    assert!(!over("anna", start).await);
+    here.remember_person_over("trusted", "anna", at(10)).await.unwrap();
+    here.remember_person_over("trusted", "anna", at(20)).await.unwrap();
+    assert!(over("anna", start).await && over("anna", at(20)).await, "answered before it, or in that second");
+    assert!(!over("anna", at(21)).await, "answered after it");
+    assert!(!over("boris", start).await && !there.is_over("trusted", "anna").await.unwrap());
+    world.clock.advance(11 * MINUTE);
+    assert!(!over("anna", start).await);
+}

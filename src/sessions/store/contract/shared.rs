@@ -153,8 +153,8 @@ impl Store for SharedStore {
         self.store.put_note(name, text, now, until)
     }
 
-    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
-        self.store.has_note(name, now)
+    fn noted_until(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Timestamp>> {
+        self.store.noted_until(name, now)
     }
 
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {

@@ -95,8 +95,8 @@ impl Store for FileStore {
         Box::pin(ready(Ok(self.notes.put(name, text, now, until))))
     }
 
-    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
-        Box::pin(ready(Ok(self.notes.has(&name, now))))
+    fn noted_until(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Timestamp>> {
+        Box::pin(ready(Ok(self.notes.until(&name, now))))
     }
 
     fn take_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Vec<u8>>> {

@@ -194,15 +194,14 @@ impl Store for RedisStore {
         })
     }
 
-    fn has_note(&self, name: NoteName, now: Timestamp) -> Pending<'_, bool> {
+    fn noted_until(&self, name: NoteName, now: Timestamp) -> Pending<'_, Option<Timestamp>> {
         self.with(Again::Once, move |inner, lanes| {
             let key = inner.layout.note(&name);
             let mut command = redis::cmd("GETRANGE");
             command.arg(&key).arg(0).arg(11);
             async move {
-                let till: Vec<u8> = read(lanes.ask(&key, &command).await?)?;
-                // Twelve digits: their order is that of the times.
-                Ok(till.as_slice() > layout::digits(now).as_bytes())
+                let until: String = read(lanes.ask(&key, &command).await?)?;
+                Ok(until.parse().ok().map(Timestamp::from_secs).filter(|until| *until > now))
             }
         })
     }
