@@ -328,12 +328,12 @@ impl Sessions {
     /// # Errors
     /// When they can't.
     pub async fn check(&self) -> Result<(), StoreError> {
-        let counted = self.count().await;
-        if counted.is_err() {
+        let probed = self.store.probe().await;
+        if probed.is_err() {
             // Not for its answer: where only a part of a cluster is down, people of the others are not put off.
             self.store.get(random::bytes(), None).await.ok();
         }
-        counted?;
+        probed?;
         match self.operations.unwritable() {
             // A shared store is asked for something small, as nobody may be writing while nobody is let in.
             Some(_) if self.link.is_shared() => {
@@ -369,7 +369,7 @@ impl Sessions {
     /// How many sessions there are; `None` with the cookie store, which can't know.
     ///
     /// # Errors
-    /// When the store can't be used; so this also tells whether it can.
+    /// When the store can't be used.
     pub async fn count(&self) -> Result<Option<u64>, StoreError> {
         self.store.count().await
     }

@@ -310,6 +310,10 @@ impl Store for Guarded {
         Box::pin(self.within(Operation::Read, async move { self.store.count().await }))
     }
 
+    fn probe(&self) -> Pending<'_, ()> {
+        Box::pin(self.within(Operation::Read, async move { self.store.probe().await }))
+    }
+
     fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page> {
         Box::pin(self.within(Operation::Read, async move { self.store.page(after, index, limit).await }))
     }

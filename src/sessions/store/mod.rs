@@ -78,6 +78,11 @@ pub(super) trait Store: Send + Sync {
     /// How many records there are; `None` where nobody can know.
     fn count(&self) -> Pending<'_, Option<u64>>;
 
+    /// Whether all of the store can be read: something small is asked of each of its parts.
+    fn probe(&self) -> Pending<'_, ()> {
+        Box::pin(async { self.count().await.map(drop) })
+    }
+
     /// Up to `limit` records after a place, of all there are or of those that are indexed under one name. The order
     /// is the store's own, but no record moves in it while it stands: who goes from page to page meets each that
     /// stands throughout once. Others may be met or not. A cursor that no page of the same kind gave has nothing

@@ -12,7 +12,7 @@ use redis::{Cmd, Value, cmd};
 use super::fault::Fault;
 use super::hearing::told;
 use super::lanes::{Lanes, read};
-use super::layout::{self, Layout, SHELVES};
+use super::layout::{self, Layout};
 use super::scripts::{self, script};
 use crate::foundation::clock::Timestamp;
 use crate::sessions::store::{BATCH, Change, Entry, IndexName, News, RecordName};
@@ -73,11 +73,18 @@ impl<'a> Changes<'a> {
 
     /// How many records there are, those included that are over and not swept yet.
     pub(super) async fn count(&self) -> Result<u64, Fault> {
-        let counting = (0..SHELVES).map(|shelf| async move {
-            let key = self.layout.shelf(shelf);
-            read::<u64>(self.lanes.ask(&key, cmd("ZCARD").arg(&key)).await?)
-        });
+        let counting = self.layout.shelves().map(|shelf| self.count_on(shelf));
         Ok(all(counting.collect()).await?.into_iter().sum())
+    }
+
+    /// Asks for something small of each part of the store.
+    pub(super) async fn probe(&self) -> Result<(), Fault> {
+        let shelves = self.lanes.one_of_each_part(self.layout.shelves())?;
+        all(shelves.into_iter().map(|shelf| self.count_on(shelf)).collect()).await.map(drop)
+    }
+
+    async fn count_on(&self, shelf: String) -> Result<u64, Fault> {
+        read(self.lanes.ask(&shelf, cmd("ZCARD").arg(&shelf)).await?)
     }
 
     /// Gives the record's own name where it was ended before it was there.
@@ -157,8 +164,7 @@ impl<'a> Changes<'a> {
     }
 
     async fn sweep(&self, now: Timestamp, unused_since: Timestamp) -> Result<Vec<RecordName>, Fault> {
-        let looking = (0..SHELVES).map(|shelf| async move {
-            let key = self.layout.shelf(shelf);
+        let looking = self.layout.shelves().map(|key| async move {
             let mut command = cmd("ZRANGEBYSCORE");
             command.arg(&key).arg("-inf").arg(now.as_secs()).arg("LIMIT").arg(0).arg(TOGETHER);
             read::<Vec<Vec<u8>>>(self.lanes.ask(&key, &command).await?)

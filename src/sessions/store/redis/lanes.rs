@@ -241,6 +241,27 @@ impl Lanes {
         Ok(false)
     }
 
+    /// Of these keys one for each part of the store; not for parts that are too small to hold any.
+    pub(super) fn one_of_each_part(&self, keys: impl Iterator<Item = String>) -> Result<Vec<String>, Fault> {
+        let mut parts: Vec<Range> = self.replicas().iter().map(|known| known.range).collect();
+        let served: usize = parts.iter().filter(|part| !part.has_failed).map(Range::len).sum();
+        if served < Range::whole(0, 0).len() {
+            return Err(Fault::ClusterDown);
+        }
+        let mut found = Vec::new();
+        for key in keys {
+            if parts.is_empty() {
+                break;
+            }
+            let slot = slots::of(key.as_bytes());
+            if let Some(part) = parts.iter().position(|part| part.holds(slot)) {
+                parts.swap_remove(part);
+                found.push(key);
+            }
+        }
+        Ok(found)
+    }
+
     /// What a change of this key waits for. Nobody is asked for keys that no node serves: the client would try for
     /// as long as it may, and keep others waiting meanwhile.
     fn confirmation(&self, key: &str) -> Result<Confirmation, Fault> {

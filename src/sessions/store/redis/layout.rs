@@ -58,6 +58,11 @@ impl Layout {
         self.named("l:", name)
     }
 
+    /// All shelves.
+    pub(super) fn shelves(&self) -> impl Iterator<Item = String> {
+        (0..SHELVES).map(|number| self.shelf(number))
+    }
+
     /// The shelf that a record stands on.
     pub(super) fn shelf_of(&self, name: &RecordName) -> String {
         self.shelf(shelf_number(name))

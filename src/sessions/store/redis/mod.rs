@@ -168,6 +168,12 @@ impl Store for RedisStore {
         })
     }
 
+    fn probe(&self) -> Pending<'_, ()> {
+        self.with(Again::Once, |inner, lanes| async move {
+            Changes::new(&inner.layout, &lanes, inner.idle).probe().await
+        })
+    }
+
     fn page(&self, after: Option<Cursor>, index: Option<IndexName>, limit: usize) -> Pending<'_, Page> {
         self.with(Again::Once, move |inner, lanes| {
             let after = after.clone();

@@ -31,6 +31,11 @@ impl Range {
         Self { first: 0, last: LAST, connected, keeping_up, has_failed: false }
     }
 
+    /// How many slots these are.
+    pub(super) fn len(&self) -> usize {
+        (usize::from(self.last) + 1).saturating_sub(self.first.into())
+    }
+
     pub(super) const fn holds(&self, slot: u16) -> bool {
         self.first <= slot && slot <= self.last
     }

@@ -57,12 +57,14 @@ async fn a_part_that_is_down_is_refused_at_once_and_the_others_are_served_where_
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         assert!(late <= 3, "{late} of 20 rounds were late, or not as is known");
+        assert_eq!(code(&store.probe().await.unwrap_err()), "store_cluster_down", "of the part that is down");
         stopped.iter().for_each(|node| node.signal("-CONT"));
         let started = Instant::now();
         while ask_for_all(&*store).await.0.iter().any(Result::is_err) {
             assert!(started.elapsed() < Duration::from_secs(30));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        store.probe().await.unwrap();
         // The replicas of that part are waited for when they follow again.
         while put(&*store, RECORDS).await.is_err() {
             assert!(started.elapsed() < Duration::from_secs(60));

@@ -30,6 +30,22 @@ pub(super) fn connections(server: &Server, kind: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn whether_all_can_be_read_is_one_question_for_each_part() {
+    let (alone, cluster) = (Server::start(&[]), Cluster::start());
+    let asked = |server: &Server| {
+        let stats = server.ask(&["INFO", "commandstats"]);
+        let calls = stats.split_once("cmdstat_zcard:calls=").map(|(_, rest)| rest.split(',').next().unwrap());
+        calls.map_or(0, |calls| calls.parse::<u32>().unwrap())
+    };
+    open(at(alone.port)).probe().await.unwrap();
+    assert_eq!(asked(&alone), 1);
+    open(clustered(&cluster)).probe().await.unwrap();
+    let mut each: Vec<u32> = cluster.nodes.iter().map(asked).collect();
+    each.sort_unstable();
+    assert_eq!(each, [0, 0, 0, 1, 1, 1], "each master once");
+}
+
+#[tokio::test]
 async fn either_connection_may_be_lost_alone() {
     let server = Server::start(&[]);
     let store = open(at(server.port));
