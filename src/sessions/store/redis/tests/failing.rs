@@ -346,20 +346,47 @@ async fn a_master_that_steps_down_or_hangs_loses_nothing_that_was_acknowledged()
     .await;
 }
 
+/// Kills the master, and has its successor replaced at once.
+fn replace_twice(servers: &Guarded) {
+    let (sentinel, killed) = (&servers.sentinels[0], servers.master());
+    servers.servers.iter().find(|server| server.port == killed).unwrap().signal("-KILL");
+    sentinel.until("another is the master", |_| servers.master() != killed);
+    let first = servers.master();
+    sentinel.until("it takes orders", |sentinel| {
+        sentinel.ask(&["SENTINEL", "FAILOVER", "mymaster"]).contains("OK")
+    });
+    sentinel.until("the third is the master", |_| servers.master() != first);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_is_replaced_when_it_was_just_made_one_takes_nothing_with_it() {
     let servers = Arc::new(Guarded::start());
     let harmed = Arc::clone(&servers);
-    nothing_acknowledged_is_lost(open(guarded(&servers)), move || {
-        harmed.servers[0].signal("-KILL");
-        harmed.sentinels[0].until("another is the master", |_| harmed.master() != harmed.servers[0].port);
-        let first = harmed.master();
-        harmed.sentinels[0].until("it takes orders", |sentinel| {
-            sentinel.ask(&["SENTINEL", "FAILOVER", "mymaster"]).contains("OK")
-        });
-        harmed.sentinels[0].until("the third is the master", |_| harmed.master() != first);
-    })
-    .await;
+    nothing_acknowledged_is_lost(open(guarded(&servers)), move || replace_twice(&harmed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_process_made_the_others_find_though_they_may_ask_another_server() {
+    let servers = Arc::new(Guarded::start());
+    let settings = guarded(&servers);
+    let stores = [(); 2].map(|()| open(settings.clone()));
+    for store in &stores {
+        recovered(&**store).await;
+    }
+    let harm = tokio::task::spawn_blocking(move || replace_twice(&servers));
+    let (started, [mut here, mut there], mut found) = (Instant::now(), stores, 0);
+    while !harm.is_finished() || found == 0 || started.elapsed() < Duration::from_secs(12) {
+        let name = random::bytes();
+        let entry = Entry { name, indexes: vec![random::bytes()], ..entry(0) };
+        if here.apply(Change::Put { entry, replacing: None }).await.is_ok()
+            && let Ok(there) = there.get(name, None).await
+        {
+            assert!(there.is_some(), "nobody knows who signed in, after {:?}", started.elapsed());
+            found += 1;
+        }
+        std::mem::swap(&mut here, &mut there);
+    }
+    harm.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
