@@ -1,13 +1,16 @@
 //! An examination of the shared store for the operator: whether all that sessions need of it works, tried on a
 //! record of nobody's, and whether the server is set so that sessions would be lost.
 
-use std::time::Duration;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use redis::cmd;
 use tokio::runtime::Handle;
 
 use super::fault::Fault;
 use super::lanes::read;
+use super::replicas::DOUBT;
 use super::servers::{self, Role};
 use super::settings::{Address, RedisSettings, Topology};
 use super::{RedisStore, hearing};
@@ -17,6 +20,9 @@ use crate::foundation::random;
 use crate::sessions::store::{Change, Entry, Kept, Store as _, StoreError};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long it may take until a server without replicas takes changes: it is doubted at first.
+const SETTLING: Duration = DOUBT.saturating_add(Duration::from_secs(3));
 
 /// What there is to say of the shared store. Needs a runtime around it.
 pub(in crate::sessions) async fn examine(settings: &RedisSettings, now: Timestamp) -> Vec<Finding> {
@@ -53,9 +59,27 @@ fn unusable(settings: &RedisSettings, error: &str, mend: &str) -> Finding {
     Finding::failed("store_unusable", format!("{settings}: {error}")).mend(mend)
 }
 
+/// Waits until the store takes changes, where it only lacks a replica yet.
+async fn settle(store: &RedisStore) -> Result<(), StoreError> {
+    let end = Instant::now() + SETTLING;
+    loop {
+        match store.unlock(random::bytes(), random::bytes()).await {
+            Err(StoreError::Unreachable(fault)) if is_unconfirmed(&fault) && Instant::now() < end => {
+                tokio::time::sleep(SETTLING / 50).await;
+            }
+            settled => return settled,
+        }
+    }
+}
+
+fn is_unconfirmed(fault: &Arc<dyn Error + Send + Sync>) -> bool {
+    matches!(fault.downcast_ref(), Some(Fault::Unconfirmed))
+}
+
 /// Does everything once that sessions need.
 async fn try_out(settings: &RedisSettings, now: Timestamp) -> Result<(), StoreError> {
     let store = RedisStore::open(settings.clone(), MINUTE, Handle::current());
+    settle(&store).await?;
     let (name, index, until) = (random::bytes(), random::bytes(), now.plus(MINUTE));
     let kept = Kept { record: vec![0; 64], last_seen: now };
     let entry = Entry { name, indexes: vec![index], expires_at: until, kept, card: Vec::new() };

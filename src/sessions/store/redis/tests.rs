@@ -108,6 +108,10 @@ async fn an_examination_tries_all_that_is_needed_and_names_settings_that_lose_se
     assert_eq!(codes(&PROTECTED.alone()).await, ["sessions", "store_forgets"]);
     assert_eq!(codes(&guarded(&GUARDED)).await, ["sessions", "store_forgets"]);
     assert_eq!(codes(&clustered(&CLUSTER)).await, ["sessions", "store_forgets"].repeat(3));
+    let servers = Guarded::start();
+    servers.servers[1..].iter().for_each(|replica| replica.signal("-KILL"));
+    servers.servers[0].until("it has none", |master| master.ask(&["ROLE"]).lines().any(|line| line == "*0"));
+    assert_eq!(codes(&guarded(&servers)).await, ["sessions", "store_forgets", "store_unreplicated"]);
     for lacking in ["zrange", "publish", "subscribe", "setrange", "getrange"] {
         let allowed = format!("user vestibule on nopass ~* &* {PERMISSIONS} -{lacking}");
         let server = Server::start(&[allowed]);
