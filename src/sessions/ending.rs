@@ -120,3 +120,52 @@ impl Sessions {
 pub(super) fn joined(provider: &str, value: &str) -> String {
     format!("{}:{provider}{value}", provider.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sessions::store::contract::{Fault, SharedStore, World};
+    use crate::sessions::store::{MemoryStore, Store};
+
+    fn over(store: Arc<dyn Store>) -> World {
+        World::new(&move |_| Arc::clone(&store))
+    }
+
+    /// What comes of this without waiting for any time to pass.
+    async fn at_once<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+        let work = tokio::spawn(work);
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        assert!(work.is_finished(), "it is held up");
+        work.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn when_an_end_is_answered_the_other_processes_have_heard_of_it() {
+        let store = SharedStore::new(10);
+        let world = over(Arc::clone(&store) as _);
+        let (here, there) = (world.process(), world.process());
+        store.has(Fault::TellsLate(ON_ITS_WAY / 2));
+        for way in ["one", "person"] {
+            let (live, jar) = world.sign_in(&here).await;
+            let other = world.find(&there, &jar).await.unwrap();
+            match way {
+                "one" => here.end(&live).await.unwrap(),
+                _ => assert_eq!(here.end_by_subject("trusted", "7d0e2a56").await.unwrap(), 1),
+            }
+            assert!(other.is_ended(), "{way}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_of_nothing_or_of_what_no_other_process_has_is_answered_at_once() {
+        let shared = over(SharedStore::new(10)).process();
+        let nobody = async move { shared.end_by_subject("trusted", "nobody").await.unwrap() };
+        assert_eq!(at_once(nobody).await, 0);
+        let world = over(Arc::new(MemoryStore::new(10)));
+        let alone = world.process();
+        let (live, _) = world.sign_in(&alone).await;
+        at_once(async move { alone.end(&live).await.unwrap() }).await;
+    }
+}

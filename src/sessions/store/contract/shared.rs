@@ -42,6 +42,8 @@ pub(in crate::sessions) enum Fault {
     Hangs,
     /// Nothing is told, and it says so.
     IsDeaf,
+    /// What is done is told so long after, as over a network.
+    TellsLate(Duration),
 }
 
 impl SharedStore {
@@ -62,7 +64,7 @@ impl SharedStore {
         for listener in &*self.listeners.lock().unwrap() {
             match fault {
                 Fault::None => Self::is_heard_by(&**listener),
-                Fault::IsReadOnly | Fault::IsInPart => {}
+                Fault::IsReadOnly | Fault::IsInPart | Fault::TellsLate(_) => {}
                 Fault::Fails | Fault::Hangs | Fault::IsDeaf => listener.deaf(),
             }
         }
@@ -75,8 +77,16 @@ impl SharedStore {
 
     /// What is told, whether or not it is so.
     pub(in crate::sessions) fn tell(&self, news: News) {
-        if matches!(*self.fault.lock().unwrap(), Fault::None | Fault::IsReadOnly) {
-            self.listeners.lock().unwrap().iter().for_each(|listener| listener.heard(news));
+        let listeners = self.listeners.lock().unwrap().clone();
+        let tell = move || listeners.iter().for_each(|listener| listener.heard(news));
+        let fault = *self.fault.lock().unwrap();
+        match fault {
+            Fault::None | Fault::IsReadOnly => tell(),
+            Fault::TellsLate(by) => drop(tokio::spawn(async move {
+                tokio::time::sleep(by).await;
+                tell();
+            })),
+            Fault::Fails | Fault::IsInPart | Fault::Hangs | Fault::IsDeaf => {}
         }
     }
 
@@ -94,7 +104,7 @@ impl SharedStore {
             Fault::Hangs => std::future::pending().await,
             Fault::Fails => Err(StoreError::unreachable("no connection")),
             Fault::IsReadOnly if writes => Err(StoreError::unreachable("READONLY")),
-            Fault::None | Fault::IsInPart | Fault::IsReadOnly | Fault::IsDeaf => Ok(()),
+            Fault::None | Fault::IsInPart | Fault::IsReadOnly | Fault::IsDeaf | Fault::TellsLate(_) => Ok(()),
         }
     }
 }
