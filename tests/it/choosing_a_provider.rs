@@ -23,12 +23,7 @@ async fn with_both(lines: &str) -> (Gateway, Server) {
 async fn with_rogues(lines: &str) -> (Gateway, [Rogue; 2], Server) {
     let (world, app) = (World::new(), Server::start().await);
     let rogues = [Rogue::start().await, Rogue::start().await];
-    for rogue in &rogues {
-        rogue.bend_discovery(|document| {
-            document.as_object_mut().unwrap().remove("authorization_response_iss_parameter_supported");
-        });
-        rogue.bend_response(|response| response.retain(|(name, _)| name != "iss"));
-    }
+    rogues.iter().for_each(Rogue::is_silent_about_itself);
     let [first, second] = &rogues;
     let config = first.table("first", "") + &second.table("second", "") + &world.app("lms", &app) + lines;
     (world.start(&config).await.ready().await, rogues, app)

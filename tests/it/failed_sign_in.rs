@@ -114,13 +114,10 @@ async fn a_response_whose_issuer_is_wrong_or_missing_gets_400_before_any_token_r
 async fn an_issuer_need_not_stand_in_the_response_when_the_provider_never_announced_it() {
     let (gateway, rogue, _app) = {
         let (world, rogue, app) = (World::new(), Rogue::start().await, crate::world::Server::start().await);
-        rogue.bend_discovery(|document| {
-            document.as_object_mut().unwrap().remove("authorization_response_iss_parameter_supported");
-        });
+        rogue.is_silent_about_itself();
         let config = rogue.table("rogue", "") + &world.app("lms", &app);
         (world.start(&config).await, rogue, app)
     };
-    rogue.bend_response(|response| response.retain(|(name, _)| name != "iss"));
     Browser::new().visit(&gateway.url("/")).await.expect(200);
     rogue.bend_response(|response| {
         response.retain(|(name, _)| name != "iss");

@@ -284,10 +284,7 @@ async fn a_person_is_signed_out_at_every_provider_or_at_the_one_that_is_named_be
     let (world, app) = (World::new(), Server::start().await);
     let rogues = [Rogue::start().await, Rogue::start().await];
     for rogue in &rogues {
-        rogue.bend_discovery(|document| {
-            document.as_object_mut().unwrap().remove("authorization_response_iss_parameter_supported");
-        });
-        rogue.bend_response(|response| response.retain(|(name, _)| name != "iss"));
+        rogue.is_silent_about_itself();
         rogue.person(person("u-1", "Иван Иванов"));
     }
     let [first, second] = &rogues;

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::websockets::Socket;
-use crate::world::{Answer, Ask, Browser, Endpoint, Engine, Gateway, Inside, Rogue, Server, Shape, World};
+use crate::world::{
+    Answer, Ask, Browser, Endpoint, Engine, Gateway, Inside, Rogue, Server, Shape, World, twenty,
+};
 
 const STORES: [&str; 3] = ["file", "memory", "cookie"];
 const MINUTE: Duration = Duration::from_secs(60);
@@ -43,21 +45,6 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Twenty requests at once by connections of their own; their statuses.
-async fn twenty(browser: &Browser, url: &str) -> Vec<u16> {
-    let asked: Vec<_> = (0..20)
-        .map(|_| {
-            let (browser, url) = (browser.copy(), url.to_owned());
-            tokio::spawn(async move { browser.fetch(&url).await.status })
-        })
-        .collect();
-    let mut statuses = Vec::new();
-    for asked in asked {
-        statuses.push(asked.await.unwrap());
-    }
-    statuses
-}
-
 #[tokio::test]
 async fn a_proxy_that_asks_verify_gets_the_renewed_token() {
     let trusted = "[server]\ntrusted_proxies = [\"127.0.0.0/8\"]\n";
@@ -82,7 +69,7 @@ async fn twenty_requests_at_expiry_make_one_refresh_and_none_fails() {
         let before = bearer(&app);
         later(&gateway, &rogue, &mut Duration::default(), 11 * MINUTE);
         app.forget();
-        assert_eq!(twenty(&browser, &gateway.url("/x")).await, [200; 20], "{store}");
+        assert_eq!(twenty(&[&browser], &gateway.url("/x")).await, [200; 20], "{store}");
         assert_eq!(rogue.refreshes(), 1, "{store}");
         let seen: Vec<_> = app.received().iter().map(|request| request.header("authorization")).collect();
         assert!(seen.iter().all(|token| token.is_some() && *token != Some(before.clone())), "{store}");
@@ -146,7 +133,7 @@ async fn a_refused_refresh_ends_the_session_for_everybody_who_holds_it() {
         rogue.replace(Endpoint::Token, Answer::of(400, "application/json", refused));
         later(&gateway, &rogue, &mut Duration::default(), 11 * MINUTE);
         app.forget();
-        assert_eq!(twenty(&browser, &gateway.url("/x")).await, [401; 20], "{store}");
+        assert_eq!(twenty(&[&browser], &gateway.url("/x")).await, [401; 20], "{store}");
         socket.end().await;
         assert!(app.received().is_empty(), "{store}");
         assert_eq!(rogue.refreshes(), 1, "{store}");
@@ -169,7 +156,7 @@ async fn a_provider_that_is_down_signs_nobody_out_and_is_asked_again_later() {
         let mut since = Duration::ZERO;
         later(&gateway, &rogue, &mut since, 11 * MINUTE);
         rogue.replace(Endpoint::Token, down);
-        assert_eq!(twenty(&browser, &gateway.url("/x")).await, [200; 20], "{code}");
+        assert_eq!(twenty(&[&browser], &gateway.url("/x")).await, [200; 20], "{code}");
         assert_eq!(rogue.refreshes(), 1, "{code}: a pause follows a failure");
         assert_eq!(bearer(&app), before, "{code}: the app judges the old token itself");
         later(&gateway, &rogue, &mut since, Duration::from_secs(6));
@@ -202,7 +189,7 @@ async fn requests_wait_for_a_slow_provider_no_longer_than_its_time_limit() {
     rogue.replace(Endpoint::Token, Answer::Silence);
     tokio::time::sleep(Duration::from_millis(2100)).await;
     let asked = Instant::now();
-    assert_eq!(twenty(&browser, &gateway.url("/x")).await, [200; 20]);
+    assert_eq!(twenty(&[&browser], &gateway.url("/x")).await, [200; 20]);
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     let asked = Instant::now();
     browser.get(&gateway.url("/x")).await.expect(200);
@@ -456,7 +443,7 @@ async fn a_real_provider_rotates_and_detects_reuse_and_nobody_is_signed_out() {
         for round in 1..=3 {
             let before = bearer(&app);
             tokio::time::sleep(Duration::from_millis(3100)).await;
-            assert_eq!(twenty(&browser, &gateway.url("/x")).await, [200; 20], "{shape:?}");
+            assert_eq!(twenty(&[&browser], &gateway.url("/x")).await, [200; 20], "{shape:?}");
             assert_eq!(engine.count("refresh_token"), round, "{shape:?}: one refresh for twenty requests");
             browser.get(&gateway.url("/x")).await.expect(200);
             assert_ne!(bearer(&app), before, "{shape:?}");

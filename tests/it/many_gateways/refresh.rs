@@ -3,22 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{ORIGIN, Two, soon, url};
-use crate::world::{Answer, Browser, Endpoint, Engine, Rogue, Shape, redis};
-
-/// Twenty requests at once, by turns at both; their statuses.
-async fn twenty(person: &[Browser; 2]) -> Vec<u16> {
-    let asked: Vec<_> = (0..20)
-        .map(|number| {
-            let browser = person[number % 2].copy();
-            tokio::spawn(async move { browser.fetch(&url("/x")).await.status })
-        })
-        .collect();
-    let mut statuses = Vec::new();
-    for asked in asked {
-        statuses.push(asked.await.unwrap());
-    }
-    statuses
-}
+use crate::world::{Answer, Browser, Endpoint, Engine, Rogue, Shape, redis, twenty};
 
 #[tokio::test]
 async fn twenty_requests_over_both_at_expiry_make_one_refresh_and_none_fails() {
@@ -29,7 +14,7 @@ async fn twenty_requests_over_both_at_expiry_make_one_refresh_and_none_fails() {
         tokio::time::sleep(Duration::from_millis(3100)).await;
         two.app.forget();
         two.rogue.slow_down(Endpoint::Token, Duration::from_millis(300));
-        assert_eq!(twenty(&person).await, [200; 20], "{round}");
+        assert_eq!(twenty(&person.each_ref(), &url("/x")).await, [200; 20], "{round}");
         assert_eq!(two.rogue.refreshes(), round, "a token that is used twice ends the grant");
         let tokens: std::collections::HashSet<_> =
             two.app.received().iter().map(|request| request.header("x-token")).collect();
@@ -51,7 +36,7 @@ async fn a_real_provider_that_rotates_and_detects_reuse_is_asked_once_by_both() 
     person[1].fetch(&url("/")).await.expect(200);
     for round in 1..=3 {
         tokio::time::sleep(Duration::from_millis(3100)).await;
-        assert_eq!(twenty(&person).await, [200; 20], "{round}");
+        assert_eq!(twenty(&person.each_ref(), &url("/x")).await, [200; 20], "{round}");
         assert_eq!(engine.count("refresh_token"), round, "one refresh for twenty requests at two gateways");
     }
     assert_eq!(engine.count("refresh_token refused"), 0);

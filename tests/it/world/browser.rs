@@ -374,6 +374,20 @@ impl Browser {
     }
 }
 
+/// Twenty requests at once, by these browsers in turn; their statuses.
+pub async fn twenty(browsers: &[&Browser], url: &str) -> Vec<u16> {
+    let ask = |browser: &&Browser| {
+        let (browser, url) = (browser.copy(), url.to_owned());
+        tokio::spawn(async move { browser.fetch(&url).await.status })
+    };
+    let asked: Vec<_> = browsers.iter().cycle().take(20).map(ask).collect();
+    let mut statuses = Vec::new();
+    for asked in asked {
+        statuses.push(asked.await.unwrap());
+    }
+    statuses
+}
+
 /// Whether browsers send `Secure` cookies there: over TLS, and to this machine's own addresses.
 fn is_trustworthy(url: &Url) -> bool {
     let loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 
 pub use ask::Ask;
-pub use browser::Browser;
+pub use browser::{Browser, twenty};
 pub use engine::{Engine, Shape};
 pub use gateway::Gateway;
 pub use inside::Inside;

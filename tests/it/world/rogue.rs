@@ -206,6 +206,14 @@ impl Rogue {
         self.state.behaviour.lock().unwrap().response = Box::new(bend);
     }
 
+    /// From now on it says nowhere who answers (`iss`, RFC 9207), as most providers don't.
+    pub fn is_silent_about_itself(&self) {
+        self.bend_discovery(|document| {
+            document.as_object_mut().unwrap().remove("authorization_response_iss_parameter_supported");
+        });
+        self.bend_response(|response| response.retain(|(name, _)| name != "iss"));
+    }
+
     /// Bends the token response.
     pub fn bend_tokens(&self, bend: impl Fn(&mut Value) + Send + Sync + 'static) {
         self.state.behaviour.lock().unwrap().tokens = Box::new(bend);
