@@ -198,6 +198,14 @@ impl Guarded {
         Self { servers: std::iter::once(master).chain(replicas).collect(), sentinels }
     }
 
+    /// Kills the first master, and waits until another is in its place.
+    pub(crate) fn kill_the_master(&self) {
+        self.servers[0].signal("-KILL");
+        // Sentinels cut the connections of whom they make a master: the question may fall between.
+        let is_master = |server: &Server| server.try_ask(&["ROLE"]).is_some_and(|it| it.contains("master"));
+        self.servers[1].until("another is the master", |_| self.servers[1..].iter().any(is_master));
+    }
+
     /// The port of who is the master now, by the first Sentinel.
     pub(crate) fn master(&self) -> u16 {
         let answer = self.sentinels[0].ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
@@ -237,6 +245,15 @@ impl Cluster {
             });
         }
         Self { nodes }
+    }
+
+    /// Kills a master, and waits until another is in its place.
+    pub(crate) fn kill_a_master(&self) {
+        self.nodes[2].signal("-KILL");
+        self.nodes[0].until("another is the master", |node| {
+            let nodes = node.ask(&["CLUSTER", "NODES"]);
+            nodes.contains("master,fail ") && nodes.matches("master - ").count() == 3
+        });
     }
 }
 

@@ -282,7 +282,10 @@ async fn busy(store: Arc<dyn Store>, stop: Arc<AtomicBool>) -> Acknowledged {
 }
 
 /// Lets several work at once while `harm` is done, and then looks for all that was acknowledged.
-async fn nothing_acknowledged_is_lost(store: Arc<dyn Store>, harm: impl FnOnce() + Send + 'static) {
+pub(super) async fn nothing_acknowledged_is_lost(
+    store: Arc<dyn Store>,
+    harm: impl FnOnce() + Send + 'static,
+) {
     recovered(&*store).await;
     let (diary, stop) = (Arc::new(Diary::default()), Arc::new(AtomicBool::new(false)));
     store.watch(Arc::clone(&diary) as _);
@@ -317,11 +320,7 @@ async fn nothing_acknowledged_is_lost(store: Arc<dyn Store>, harm: impl FnOnce()
 async fn a_master_that_is_killed_loses_nothing_that_was_acknowledged() {
     let servers = Arc::new(Guarded::start());
     let harmed = Arc::clone(&servers);
-    nothing_acknowledged_is_lost(open(guarded(&servers)), move || {
-        harmed.servers[0].signal("-KILL");
-        harmed.sentinels[0].until("another is the master", |_| harmed.master() != harmed.servers[0].port);
-    })
-    .await;
+    nothing_acknowledged_is_lost(open(guarded(&servers)), move || harmed.kill_the_master()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -393,7 +392,7 @@ async fn what_one_process_made_the_others_find_though_they_may_ask_another_serve
 async fn a_node_of_a_cluster_that_is_killed_loses_nothing_that_was_acknowledged() {
     let cluster = Arc::new(Cluster::start());
     let harmed = Arc::clone(&cluster);
-    nothing_acknowledged_is_lost(open(clustered(&cluster)), move || harmed.nodes[2].signal("-KILL")).await;
+    nothing_acknowledged_is_lost(open(clustered(&cluster)), move || harmed.kill_a_master()).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Servers with TLS both ways under an authority of their own, and an ACL user with no more rights than the guide
-//! gives it: one alone, a master whose Sentinels have a user of theirs, a cluster. And what is said to who is refused.
+//! gives it: one alone, a master whose Sentinels have a user of theirs, a cluster. What is said to who is refused, and
+//! that a fail-over among them loses nothing.
 
+use super::failing::nothing_acknowledged_is_lost;
 use super::*;
 
 /// The user of the Sentinels, as the guide describes it.
@@ -155,6 +157,15 @@ async fn a_wrong_password_at_the_sentinels_is_told_from_one_at_the_server() {
         let error = open(settings).get([1; 32], None).await.unwrap_err();
         assert!(error.mend().unwrap().contains(key), "{error}: {:?}", error.mend());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_killed_loses_nothing_that_was_acknowledged() {
+    let servers = Arc::new(Protected::start());
+    let harmed = Arc::clone(&servers);
+    nothing_acknowledged_is_lost(open(servers.guarded()), move || harmed.guarded.kill_the_master()).await;
+    let harmed = Arc::clone(&servers);
+    nothing_acknowledged_is_lost(open(servers.clustered()), move || harmed.cluster.kill_a_master()).await;
 }
 
 #[test]
