@@ -97,7 +97,15 @@ impl Server {
 
     /// Asks the server, and gives its raw answer.
     pub(crate) fn ask(&self, words: &[&str]) -> String {
-        self.try_ask(words).unwrap()
+        let started = Instant::now();
+        loop {
+            // A server that changes its place cuts connections: the question may fall between.
+            if let Some(answer) = self.try_ask(words) {
+                return answer;
+            }
+            assert!(started.elapsed() < PATIENCE, "port {}: no answer to {words:?}", self.port);
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     /// Waits until something is so.
@@ -201,8 +209,7 @@ impl Guarded {
     /// Kills the first master, and waits until another is in its place.
     pub(crate) fn kill_the_master(&self) {
         self.servers[0].signal("-KILL");
-        // Sentinels cut the connections of whom they make a master: the question may fall between.
-        let is_master = |server: &Server| server.try_ask(&["ROLE"]).is_some_and(|it| it.contains("master"));
+        let is_master = |server: &Server| server.ask(&["ROLE"]).contains("master");
         self.servers[1].until("another is the master", |_| self.servers[1..].iter().any(is_master));
     }
 
