@@ -116,9 +116,11 @@ impl Sessions {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         for name in self.keys.index_names(PERSON_OVER, &joined(provider, subject)).collect::<Vec<_>>() {
-            // The later one counts. What ends is ended after this: who asks between the two has a session by then.
+            // Of two that come in the wrong order the later one counts.
+            let until = at.plus(OVER).max(self.store.noted_until(name, now).await?.unwrap_or_default());
+            // What ends is ended after this: who asks between the two has a session by then.
             self.store.take_note(name, now).await?;
-            self.store.put_note(name, Vec::new(), now, at.plus(OVER)).await?;
+            self.store.put_note(name, Vec::new(), now, until).await?;
         }
         Ok(())
     }
