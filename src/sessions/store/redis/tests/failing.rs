@@ -384,9 +384,11 @@ async fn what_one_process_made_the_others_find_though_they_may_ask_another_serve
     for store in &stores {
         recovered(&**store).await;
     }
-    let harm = tokio::task::spawn_blocking(move || replace_twice(&servers));
+    let harmed = Arc::clone(&servers);
+    let harm = tokio::task::spawn_blocking(move || replace_twice(&harmed));
     let (started, [mut here, mut there], mut found) = (Instant::now(), stores, 0);
     while !harm.is_finished() || found == 0 || started.elapsed() < Duration::from_secs(12) {
+        assert!(started.elapsed() < Duration::from_secs(120), "nobody can sign in any more");
         let name = random::bytes();
         let entry = Entry { name, indexes: vec![random::bytes()], ..entry(0) };
         if here.apply(Change::Put { entry, replacing: None }).await.is_ok()
@@ -398,6 +400,7 @@ async fn what_one_process_made_the_others_find_though_they_may_ask_another_serve
         std::mem::swap(&mut here, &mut there);
     }
     harm.await.unwrap();
+    drop(servers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
