@@ -332,7 +332,7 @@ async fn chromium_loses_no_form_in_a_frame_whose_session_has_ended() {
         chromium.write("textarea", "kept").await;
         tokio::time::sleep(std::time::Duration::from_millis(3100)).await;
         chromium.press("button").await;
-        chromium.reads("Accepted").await;
+        chromium.frame_reads("Accepted").await;
         assert_eq!(school.tool.last().body, b"a=kept", "{lms_host}");
         chromium.close().await;
     }

@@ -175,6 +175,25 @@ impl Chromium {
         self.element("iframe").await.enter_frame().await.unwrap();
     }
 
+    /// Waits until the page in the frame says this. It is entered again each time: a page of another site that takes
+    /// its place may leave the driver outside.
+    pub async fn frame_reads(&self, wanted: &str) {
+        let read = async || {
+            self.client.enter_parent_frame().await.ok()?;
+            let frame = self.client.find(Locator::Css("iframe")).await.ok()?;
+            frame.enter_frame().await.ok()?;
+            let text = self.client.execute("return document.body.innerText", Vec::new()).await.ok()?;
+            text.as_str().filter(|text| text.contains(wanted)).map(drop)
+        };
+        let found = async {
+            while read().await.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, found).await;
+        assert!(in_time.is_ok(), "no {wanted:?} in the frame: {}", self.text().await);
+    }
+
     /// Comes out of it.
     pub async fn leave_frame(&self) {
         self.client.enter_parent_frame().await.unwrap();
